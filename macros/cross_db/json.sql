@@ -1,0 +1,26 @@
+{#- Reading JSON, the one thing that no two engines spell alike. -#}
+
+{% macro json_strings(json, paths) -%}
+    {{ return(adapter.dispatch('json_strings', 'quorum')(json, paths)) }}
+{%- endmacro %}
+
+{% macro duckdb__json_strings(json, paths) -%}
+    {#- One parse for all paths. A line that is no JSON gives NULL, not an error that would echo it. -#}
+    try(json_extract_string({{ json }}, [{% for path in paths %}'{{ path }}'{{ ', ' if not loop.last }}{% endfor %}]))
+{%- endmacro %}
+
+{% macro allow_listed_json(json, rules) -%}
+    {{ return(adapter.dispatch('allow_listed_json', 'quorum')(json, rules)) }}
+{%- endmacro %}
+
+{% macro duckdb__allow_listed_json(json, rules) -%}
+    {#- What comes out is a boolean, a small whole number or a word of the vocabulary: never text of the input. -#}
+    {%- set value = "try(json_extract_string(" ~ json ~ ", '$.\"' || rule.property || '\"'))" -%}
+    '{' || array_to_string(list_filter(list_transform({{ rules }}, lambda rule:
+        '"' || rule.property || '":' || case rule.class
+            when 'flag' then cast(try_cast({{ value }} as boolean) as varchar)
+            when 'quantity' then cast({{ small_integer(value, 999999) }} as varchar)
+            when 'label' then case when list_contains(rule.words, {{ value }}) then '"' || {{ value }} || '"' end
+        end
+    ), lambda pair: pair is not null), ',') || '}'
+{%- endmacro %}

@@ -1,0 +1,48 @@
+{% macro hmac_sha256(inner_pad, outer_pad, message) -%}
+    {{ return(adapter.dispatch('hmac_sha256', 'quorum')(inner_pad, outer_pad, message)) }}
+{%- endmacro %}
+
+{% macro duckdb__hmac_sha256(inner_pad, outer_pad, message) -%}
+    sha256({{ outer_pad }} || unhex(sha256({{ inner_pad }} || encode({{ message }}))))
+{%- endmacro %}
+
+{% macro sha256_text(value) -%}
+    {{ return(adapter.dispatch('sha256_text', 'quorum')(value)) }}
+{%- endmacro %}
+
+{% macro duckdb__sha256_text(value) -%}
+    sha256({{ value }})
+{%- endmacro %}
+
+{#- One spelling for one identifier: NFC, no white space around it, and lower case where case says nothing. -#}
+{% macro normalised(value, case_matters=false) -%}
+    {{ return(adapter.dispatch('normalised', 'quorum')(value, case_matters)) }}
+{%- endmacro %}
+
+{% macro duckdb__normalised(value, case_matters) -%}
+    nfc_normalize(trim({{ value if case_matters else 'lower(' ~ value ~ ')' }}, ' ' || chr(9) || chr(10) || chr(13) || chr(160)))
+{%- endmacro %}
+
+{#- The words of a delimited text that a list knows; each other word becomes `:id`. -#}
+{% macro known_segments(value, delimiter, words) -%}
+    {{ return(adapter.dispatch('known_segments', 'quorum')(value, delimiter, words)) }}
+{%- endmacro %}
+
+{% macro duckdb__known_segments(value, delimiter, words) -%}
+    array_to_string(list_transform(
+        string_split({{ value }}, '{{ delimiter }}'),
+        lambda segment: case when segment = '' or list_contains({{ words }}, segment) then segment else ':id' end
+    ), '{{ delimiter }}')
+{%- endmacro %}
+
+{% macro in_words(value, words) -%}
+    {{ return(adapter.dispatch('in_words', 'quorum')(value, words)) }}
+{%- endmacro %}
+
+{% macro duckdb__in_words(value, words) -%}
+    coalesce(list_contains({{ words }}, {{ value }}), false)
+{%- endmacro %}
+
+{% macro small_integer(text, limit) -%}
+    case when try_cast({{ text }} as bigint) between -{{ limit }} and {{ limit }} then try_cast({{ text }} as bigint) end
+{%- endmacro %}

@@ -1,0 +1,42 @@
+{#- Instants are UTC timestamps without a zone; a text with an offset is moved to UTC, one without is UTC. -#}
+{% macro utc_timestamp(text) -%}
+    {{ return(adapter.dispatch('utc_timestamp', 'quorum')(text)) }}
+{%- endmacro %}
+
+{% macro duckdb__utc_timestamp(text) -%}
+    cast(try_cast({{ text }} as timestamptz) at time zone 'UTC' as timestamp)
+{%- endmacro %}
+
+{% macro local_date(instant, zone) -%}
+    {{ return(adapter.dispatch('local_date', 'quorum')(instant, zone)) }}
+{%- endmacro %}
+
+{% macro duckdb__local_date(instant, zone) -%}
+    cast(({{ instant }} at time zone 'UTC') at time zone {{ zone }} as date)
+{%- endmacro %}
+
+{#- The UTC instant at which a calendar day begins in a zone. -#}
+{% macro local_midnight(day, zone) -%}
+    {{ return(adapter.dispatch('local_midnight', 'quorum')(day, zone)) }}
+{%- endmacro %}
+
+{% macro duckdb__local_midnight(day, zone) -%}
+    cast((cast({{ day }} as timestamp) at time zone {{ zone }}) at time zone 'UTC' as timestamp)
+{%- endmacro %}
+
+{% macro microseconds_between(earlier, later) -%}
+    {{ return(adapter.dispatch('microseconds_between', 'quorum')(earlier, later)) }}
+{%- endmacro %}
+
+{% macro duckdb__microseconds_between(earlier, later) -%}
+    (epoch_us({{ later }}) - epoch_us({{ earlier }}))
+{%- endmacro %}
+
+{% macro days_from(first_day, last_day) -%}
+    {{ return(adapter.dispatch('days_from', 'quorum')(first_day, last_day)) }}
+{%- endmacro %}
+
+{% macro duckdb__days_from(first_day, last_day) -%}
+    (select cast(day as date) as calendar_date
+    from generate_series(date '{{ first_day }}', date '{{ last_day }}', interval 1 day) as days (day))
+{%- endmacro %}

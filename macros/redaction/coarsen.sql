@@ -1,0 +1,40 @@
+{#- Coarse forms of fields that would single a person out. Each gives NULL for what it does not know. -#}
+
+{#- 203.0.113.9 becomes 203.0.113/24; 2001:db8:1:2::9 becomes 2001:db8:1/48. -#}
+{% macro truncate_ip(ip) -%}
+    case
+        when regexp_full_match({{ ip }}, '(\d{1,3}\.){3}\d{1,3}')
+            then regexp_extract({{ ip }}, '^(\d{1,3}\.\d{1,3}\.\d{1,3})', 1) || '/24'
+        when regexp_full_match({{ ip }}, '([0-9a-fA-F]{1,4}:){3}[0-9a-fA-F:]+')
+            then lower(regexp_extract({{ ip }}, '^(([0-9a-fA-F]{1,4}:){2}[0-9a-fA-F]{1,4})', 1)) || '/48'
+    end
+{%- endmacro %}
+
+{#- Path only, and of the path only the words that the vocabulary lists. -#}
+{% macro strip_url(url, words) -%}
+    {{ known_segments("regexp_replace(regexp_replace(" ~ url ~ ", '[?#].*$', ''), '^[A-Za-z][A-Za-z0-9+.-]*:(//[^/]*)?', '')", '/', words) }}
+{%- endmacro %}
+
+{#- Where a visit came from, as a channel. -#}
+{% macro referrer_channel(referrer) -%}
+    case
+        when {{ referrer }} is null then null
+        when regexp_matches({{ referrer }}, '^https?://([a-z0-9-]+\.)*(google|bing|duckduckgo|yahoo|baidu|yandex|ecosia)\.') then 'search'
+        when regexp_matches({{ referrer }}, '^https?://([a-z0-9-]+\.)*(facebook|instagram|linkedin|twitter|x|reddit|youtube|tiktok|t)\.(com|co)(/|$)') then 'social'
+        when regexp_matches({{ referrer }}, '^https?://(mail|webmail|outlook)\.') then 'mail'
+        else 'other'
+    end
+{%- endmacro %}
+
+{% macro user_agent_family(user_agent) -%}
+    case
+        when {{ user_agent }} is null then null
+        when regexp_matches({{ user_agent }}, '(?i)(bot|crawler|spider|curl|wget|python-requests)') then 'robot'
+        when regexp_matches({{ user_agent }}, 'Edg[eA]?/') then 'edge'
+        when regexp_matches({{ user_agent }}, 'OPR/|Opera') then 'opera'
+        when regexp_matches({{ user_agent }}, 'Firefox/|FxiOS/') then 'firefox'
+        when regexp_matches({{ user_agent }}, 'Chrome/|CriOS/|Chromium/') then 'chrome'
+        when regexp_matches({{ user_agent }}, 'Safari/') then 'safari'
+        else 'other'
+    end
+{%- endmacro %}

@@ -1,0 +1,120 @@
+{#- From narrow to wide. A cohort needs enough contributors on the registry, so that it can hope to reach a quorum;
+    who finds none at one level is counted again at the next. -#}
+{%- set levels = [['industry', 'region', 'size_band'], ['industry', 'region'], ['industry']] -%}
+{%- set attributes = levels[0] -%}
+
+with periods as (
+
+    select
+        period_start,
+        max(atom_min_contributors) as atom_min_contributors
+    from {{ source('cross_tenant_control', 'release_periods') }}
+    group by period_start
+
+),
+
+tenants as (
+
+    select * from {{ ref('dim_tenants') }}
+
+),
+
+-- attributes and consent as they stood when the period began; an owner group counts as one contributor
+members as (
+
+    select
+        periods.period_start,
+        periods.atom_min_contributors,
+        tenants.tenant_key,
+        tenants.listing,
+        coalesce('group ' || tenants.owner_group, tenants.tenant_key) as contributor_key,
+        tenants.industry,
+        tenants.region,
+        tenants.size_band,
+        tenants.benchmark_consent
+    from periods
+    inner join tenants on tenants.valid_from <= periods.period_start
+    qualify row_number() over (
+        partition by periods.period_start, tenants.tenant_key order by tenants.valid_from desc
+    ) = 1
+
+),
+
+consenting as (
+
+    select * from members
+    where benchmark_consent
+
+),
+
+-- the map is learnt from the registry alone; its row `*` stands for any number of tenants
+remaining_0 as (
+
+    select * from consenting
+    where listing in ('listed', 'default')
+
+),
+{% for level in levels %}
+wide_enough_{{ loop.index }} as (
+
+    select period_start, {{ level | join(', ') }}
+    from remaining_{{ loop.index0 }}
+    group by period_start, {{ level | join(', ') }}
+    having count(distinct contributor_key) >= max(atom_min_contributors)
+        or count(*) filter (where listing = 'default') > 0
+
+),
+
+placed_{{ loop.index }} as (
+
+    select distinct
+        remaining.period_start,
+        {%- for attribute in attributes %}
+        remaining.{{ attribute }},
+        {%- endfor %}
+        {%- for attribute in attributes %}
+        {{ 'remaining.' ~ attribute if attribute in level else "'*'" }} as cohort_{{ attribute }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from remaining_{{ loop.index0 }} as remaining
+    inner join wide_enough_{{ loop.index }} as wide_enough using (period_start, {{ level | join(', ') }})
+
+),
+
+remaining_{{ loop.index }} as (
+
+    select remaining.*
+    from remaining_{{ loop.index0 }} as remaining
+    anti join wide_enough_{{ loop.index }} using (period_start, {{ level | join(', ') }})
+
+),
+{% endfor %}
+placed as (
+
+    {%- for level in levels %}
+    select * from placed_{{ loop.index }}
+    union all
+    {%- endfor %}
+    select distinct
+        period_start, {{ attributes | join(', ') }},
+        {%- for attribute in attributes %} '*' as cohort_{{ attribute }}{{ ',' if not loop.last }}{% endfor %}
+    from remaining_{{ levels | length }}
+
+),
+
+mapped as (
+
+    select
+        consenting.period_start,
+        consenting.tenant_key,
+        consenting.listing,
+        consenting.contributor_key,
+        placed.cohort_industry || '/' || placed.cohort_region || '/' || placed.cohort_size_band as cohort_key,
+        placed.cohort_industry,
+        placed.cohort_region,
+        placed.cohort_size_band
+    from consenting
+    inner join placed using (period_start, {{ attributes | join(', ') }})
+
+)
+
+select * from mapped

@@ -1,0 +1,162 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_affected',
+    on_schema_change='fail',
+    meta={
+        'affected_by': 'int_affected_windows',
+        'affected_when': 'kept.tenant_key = affected.tenant_key and kept.activity_date = affected.activity_date',
+    },
+) }}
+
+with user_days as (
+
+    select * from {{ ref('fct_user_days') }}
+
+),
+
+sessions as (
+
+    select * from {{ ref('fct_sessions') }}
+
+),
+
+windows as (
+
+    select * from {{ ref('int_affected_windows') }}
+
+),
+
+calendar as (
+
+    select * from {{ ref('calendar') }}
+
+),
+
+-- what is read: everything on a first build, else the affected days and the 27 before them
+ranges as (
+
+    select
+        tenant_key,
+        min(activity_date) as first_day,
+        max(activity_date) as last_day
+    from {{ 'windows' if is_incremental() else 'user_days' }}
+    group by tenant_key
+
+),
+
+in_reach as (
+
+    select
+        user_days.*,
+        lead(user_days.activity_date) over (
+            partition by user_days.tenant_key, user_days.unit_key
+            order by user_days.activity_date
+        ) as next_active_date
+    from user_days
+    inner join ranges
+        on user_days.tenant_key = ranges.tenant_key
+        and user_days.activity_date >= ranges.first_day - 27
+
+),
+
+-- an active day holds its user in the trailing window until the window passes or the user comes back:
+-- one step up, one step down, and a running sum counts distinct users without a self-join
+steps as (
+
+    select tenant_key, activity_date, 1 as active, events, 1 as weekly, 1 as monthly
+    from in_reach
+    union all
+    select tenant_key, least(activity_date + 7, next_active_date), 0, 0, -1, 0
+    from in_reach
+    union all
+    select tenant_key, least(activity_date + 28, next_active_date), 0, 0, 0, -1
+    from in_reach
+
+),
+
+daily_steps as (
+
+    select
+        tenant_key,
+        activity_date,
+        sum(active) as active,
+        sum(events) as events,
+        sum(weekly) as weekly,
+        sum(monthly) as monthly
+    from steps
+    group by tenant_key, activity_date
+
+),
+
+days as (
+
+    select
+        ranges.tenant_key,
+        calendar.calendar_date as activity_date
+    from ranges
+    inner join calendar
+        on calendar.calendar_date >= ranges.first_day - 27
+        and calendar.calendar_date <= ranges.last_day
+
+),
+
+rolled as (
+
+    select
+        days.tenant_key,
+        days.activity_date,
+        coalesce(daily_steps.active, 0) as active,
+        coalesce(daily_steps.events, 0) as events,
+        coalesce(sum(daily_steps.weekly) over so_far, 0) as weekly,
+        coalesce(sum(daily_steps.monthly) over so_far, 0) as monthly
+    from days
+    left join daily_steps
+        on days.tenant_key = daily_steps.tenant_key
+        and days.activity_date = daily_steps.activity_date
+    window so_far as (
+        partition by days.tenant_key
+        order by days.activity_date
+        rows between unbounded preceding and current row
+    )
+
+),
+
+session_days as (
+
+    select
+        tenant_key,
+        session_date as activity_date,
+        count(*) as sessions,
+        sum(duration_ms) as duration_ms
+    from sessions
+    group by tenant_key, session_date
+
+),
+
+final as (
+
+    select
+        rolled.tenant_key,
+        rolled.activity_date,
+        cast(rolled.active as bigint) as daily_active_users,
+        cast(rolled.weekly as bigint) as weekly_active_users,
+        cast(rolled.monthly as bigint) as monthly_active_users,
+        cast(rolled.events as bigint) as events,
+        cast(coalesce(session_days.sessions, 0) as bigint) as sessions,
+        cast(coalesce(session_days.duration_ms, 0) / 60000.0 as decimal(18, 2)) as session_minutes
+    from rolled
+    inner join ranges
+        on rolled.tenant_key = ranges.tenant_key
+        and rolled.activity_date >= ranges.first_day
+    {%- if is_incremental() %}
+    inner join windows
+        on rolled.tenant_key = windows.tenant_key
+        and rolled.activity_date = windows.activity_date
+    {%- endif %}
+    left join session_days
+        on rolled.tenant_key = session_days.tenant_key
+        and rolled.activity_date = session_days.activity_date
+
+)
+
+select * from final

@@ -1,0 +1,82 @@
+{%- set fields = [
+    'event_id', 'event_name', 'feature', 'occurred_at', 'received_at', 'user_id', 'anonymous_id', 'account_id',
+    'session_id', 'url', 'referrer', 'ip', 'user_agent', 'country', 'platform', 'duration_ms', 'value_minor'
+] -%}
+
+with shipped as (
+
+    select * from {{ ref('field_policies') }}
+
+),
+
+overrides as (
+
+    select * from {{ source('control', 'field_policy_overrides') }}
+
+),
+
+formats as (
+
+    {%- for source_format in var('formats') %}
+    select '{{ source_format }}' as source_format
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+
+),
+
+-- the most particular word wins: the workspace's over the shipped one, the format's over that for all formats
+candidates as (
+
+    select source_format, field, class, action, 1 as priority from shipped
+    union all
+    select source_format, field, class, action, 2 as priority from overrides
+
+),
+
+decided as (
+
+    select
+        formats.source_format,
+        candidates.field,
+        candidates.class,
+        candidates.action
+    from formats
+    inner join candidates on candidates.source_format in ('*', formats.source_format)
+    qualify row_number() over (
+        partition by formats.source_format, candidates.field
+        order by candidates.priority desc, (candidates.source_format <> '*') desc
+    ) = 1
+
+),
+
+words as (
+
+    select formats.source_format, vocabulary.field, list(distinct vocabulary.word order by vocabulary.word) as words
+    from formats
+    inner join {{ ref('vocabulary') }} as vocabulary on vocabulary.source_format in ('*', formats.source_format)
+    group by formats.source_format, vocabulary.field
+
+),
+
+by_format as (
+
+    select
+        decided.source_format,
+        {%- for field in fields %}
+        max(decided.action) filter (where decided.field = '{{ field }}') as {{ field }}_action,
+        {%- endfor %}
+        {%- for field in ['event_name', 'platform', 'url'] %}
+        max(words.words) filter (where decided.field = '{{ field }}') as {{ field }}_words,
+        {%- endfor %}
+        coalesce(
+            list({property: substr(decided.field, 12), class: decided.class, words: words.words} order by decided.field)
+            filter (where starts_with(decided.field, 'properties.') and decided.action = 'keep'),
+            []
+        ) as property_rules
+    from decided
+    left join words on decided.source_format = words.source_format and decided.field = words.field
+    group by decided.source_format
+
+)
+
+select * from by_format

@@ -1,0 +1,65 @@
+{%- set sessions = built('fct_sessions') -%}
+
+with batch_files as (
+
+    select * from {{ ref('int_batch_files') }}
+
+),
+
+events as (
+
+    select * from {{ ref('fct_events') }}
+
+),
+
+-- the registry allows no timeout beyond a day, so nothing further away can join
+reach as (
+
+    select
+        events.tenant_key,
+        events.unit_key,
+        min(events.occurred_at) as first_at,
+        max(events.occurred_at) as last_at
+    from events
+    inner join batch_files on events.landing_file = batch_files.landing_file
+    group by events.tenant_key, events.unit_key
+
+),
+
+{% if sessions %}
+neighbours as (
+
+    select
+        reach.tenant_key,
+        reach.unit_key,
+        min(sessions.started_at) as first_at,
+        max(sessions.ended_at) as last_at
+    from reach
+    inner join {{ sessions }} as sessions
+        on reach.tenant_key = sessions.tenant_key
+        and reach.unit_key = sessions.unit_key
+        and sessions.ended_at >= reach.first_at - interval 1 day
+        and sessions.started_at <= reach.last_at + interval 1 day
+    group by reach.tenant_key, reach.unit_key
+
+),
+{% endif %}
+ranges as (
+
+    select
+        tenant_key,
+        unit_key,
+        min(first_at) as range_start,
+        max(last_at) as range_end
+    from (
+        select * from reach
+        {%- if sessions %}
+        union all
+        select * from neighbours
+        {%- endif %}
+    ) as touched
+    group by tenant_key, unit_key
+
+)
+
+select * from ranges

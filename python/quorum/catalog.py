@@ -1,0 +1,29 @@
+"""What dbt's manifest says: the declared releases, and the meaning of the columns that are published."""
+
+from typing import TYPE_CHECKING, Any
+
+from quorum.errors import BadInput
+
+if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest
+
+
+def declared_releases(manifest: "Manifest") -> dict[str, dict[str, Any]]:
+    """Return each model's ``config.meta.release`` block by the name of its model."""
+    found = {
+        node.name: node.config.meta["release"]
+        for node in manifest.nodes.values()
+        if node.resource_type == "model" and "release" in node.config.meta
+    }
+    for model, block in found.items():
+        if not model.startswith("dp_") or block.get("name") != model.removeprefix("dp_"):
+            raise BadInput(f"model {model}: a release is declared on a model named dp_<release>")
+    return found
+
+
+def descriptions(manifest: "Manifest", model: str) -> tuple[str, dict[str, str]]:
+    """Return a model's description and those of its columns."""
+    for node in manifest.nodes.values():
+        if node.resource_type == "model" and node.name == model:
+            return node.description, {name: column.description for name, column in node.columns.items()}
+    raise BadInput(f"no model {model} in the project")

@@ -1,0 +1,182 @@
+"""The console script ``quorum``: arguments in, one module's function, words or JSON out."""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from datetime import date, datetime
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from quorum import __version__, report, settings
+from quorum.errors import BadInput, QuorumError
+from quorum.workspace import Workspace
+
+Printed = dict[str, Any]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Private marts from the product events of many tenants."""
+
+
+def command(function: Callable[..., Printed]) -> Callable[..., None]:
+    """Register a subcommand: it takes a workspace, returns what it found, and fails in one line."""
+
+    @main.command(help=function.__doc__)
+    @click.option(
+        "--workspace",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path("workspace"),
+        envvar="QUORUM_WORKSPACE",
+        show_default=True,
+        help="The workspace directory.",
+    )
+    @click.option("--json", "as_json", is_flag=True, help="Print machine-readable results.")
+    @wraps(function)
+    def run(workspace: Path, as_json: bool, **options: Any) -> None:
+        try:
+            found = function(Workspace(workspace.resolve()), **options)
+        except QuorumError as error:
+            _fail(str(error), error.exit_code)
+        except KeyboardInterrupt:
+            _fail("stopped; the last release stands, and the next run goes on from here", 130)
+        except Exception as error:  # a traceback could echo data: say what kind, keep the rest to ourselves
+            _fail(f"unexpected {type(error).__name__}: run again, and report it if it stays", 70)
+        click.echo(json.dumps(found, indent=2, default=str) if as_json else report.render(function.__name__, found))
+        if found.get("problems"):
+            for problem in found["problems"]:
+                click.echo(f"quorum: {problem}", err=True)
+            sys.exit(BadInput.exit_code)
+
+    return run  # type: ignore[no-any-return]  # click's decorators are untyped here
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(f"quorum: {' '.join(message.split())}", err=True)
+    sys.exit(code)
+
+
+def _progress() -> Callable[[str], None]:
+    began = time.monotonic()
+    return lambda step: click.echo(f"[{time.monotonic() - began:6.1f} s] {step}", err=True)
+
+
+def _as_of(_context: click.Context, _parameter: click.Parameter, value: datetime | None) -> date:
+    return value.date() if value else settings.last_closed_day()
+
+
+as_of_option = click.option(
+    "--as-of", type=click.DateTime(["%Y-%m-%d"]), callback=_as_of, help="The last closed UTC day. Default: yesterday."
+)
+
+
+@as_of_option
+def run(workspace: Workspace, as_of: date) -> Printed:
+    """Do the nightly job: ingest, build, release, check, publish."""
+    from quorum import nightly
+
+    return report.of_run(workspace, nightly.run(workspace, as_of, _progress()))
+
+
+@click.option("--tenants", default=150, show_default=True)
+@click.option("--users", default=600, show_default=True, help="Weekly active users of the largest tenant.")
+@click.option("--days", default=28, show_default=True)
+@click.option("--seed", default=7, show_default=True)
+def demo(workspace: Workspace, tenants: int, users: int, days: int, seed: int) -> Printed:
+    """Simulate a small multi-tenant SaaS into a fresh workspace, run the job, and say what to open."""
+    from quorum import nightly
+    from quorum.simulate import Shape, simulate
+
+    progress = _progress()
+    progress("simulating")
+    shape = Shape(tenants=tenants, users=users, days=days, seed=seed)
+    simulate(workspace.root, shape)
+    return report.of_run(workspace, nightly.run(workspace, shape.last_day, progress))
+
+
+def init(workspace: Workspace) -> Printed:
+    """Make a workspace with a registry and a policy to edit."""
+    from quorum import registry
+
+    tenants, releases = workspace.registry / "tenants.csv", workspace.policy / "releases.yml"
+    for file, content in ((tenants, registry.template()), (releases, report.RELEASES_TEMPLATE)):
+        if file.exists():
+            raise BadInput(f"{file} is there already: nothing was changed")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content, encoding="utf-8")
+    for name in settings.formats():
+        (workspace.landing / name).mkdir(parents=True, exist_ok=True)
+    return {"registry": tenants, "policy": releases, "landing": workspace.landing}
+
+
+@click.option("--tenants", default=150, show_default=True)
+@click.option("--users", default=1500, show_default=True, help="Weekly active users of the largest tenant.")
+@click.option("--days", default=28, show_default=True)
+@click.option("--last-day", type=click.DateTime(["%Y-%m-%d"]), default="2026-03-29", show_default=True)
+@click.option("--seed", default=7, show_default=True)
+@click.option("--defects/--no-defects", default=True, show_default=True)
+def simulate(workspace: Workspace, last_day: datetime, **shape: Any) -> Printed:
+    """Write deterministic raw events, a registry, and the truth beside them."""
+    from quorum import simulate as simulator
+
+    truth = simulator.simulate(workspace.root, simulator.Shape(last_day=last_day.date(), **shape))
+    return {
+        "rows": truth.rows,
+        "accepted": truth.accepted,
+        "duplicates": truth.duplicates,
+        "broken": truth.broken,
+        "tenants": truth.tenants,
+        "users": truth.users,
+        "landing": workspace.landing / "quorum",
+        "truth": workspace.root / "truth",
+    }
+
+
+@as_of_option
+def plan(workspace: Workspace, as_of: date) -> Printed:
+    """Say what the next run would release, its cost per budget and its expected error; spend nothing."""
+    from quorum import planning
+
+    return planning.plan(workspace, as_of)
+
+
+def ledger(workspace: Workspace) -> Printed:
+    """Show what each population has spent and has left."""
+    from quorum.ledger import Ledger
+
+    return report.of_ledger(Ledger.open(workspace.ledger_url))
+
+
+def status(workspace: Workspace) -> Printed:
+    """Show what is published, and how fresh each tenant is."""
+    return report.of_status(workspace)
+
+
+def verify(workspace: Workspace) -> Printed:
+    """Recheck every published checksum, the ledger and the audit log."""
+    from quorum import publish
+    from quorum.hash_chain import ChainedLog
+    from quorum.ledger import Ledger
+
+    return {
+        "published_files": publish.verify(workspace),
+        "ledger_entries": Ledger.open(workspace.ledger_url).verify(),
+        "audit_entries": ChainedLog(workspace.audit_log).verify(),
+    }
+
+
+@click.option("--tenant", help="Print this tenant's bundle key, to hand it over.")
+def keys(workspace: Workspace, tenant: str | None) -> Printed:
+    """List the tenants that have keys, or hand one tenant's bundle key over."""
+    from quorum.keyring import Keyring
+
+    return report.of_keys(workspace, Keyring.open(workspace.keyring), tenant)
+
+
+for each in (run, demo, init, simulate, plan, ledger, status, verify, keys):
+    command(each)

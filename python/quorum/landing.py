@@ -1,0 +1,219 @@
+"""Files in, once: the file ledger and the current batch of raw lines.
+
+Two relations of the restricted plane are written here and read by the staging views:
+``landing_files`` (a row per content that ever landed) and ``landing_rows`` (a row per line of the batch).
+A file's rows and its ledger row arrive in one transaction; it is committed only after dbt has accounted for them.
+"""
+
+import gzip
+import hashlib
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+from urllib.parse import unquote
+
+import duckdb
+import pyarrow as pa
+
+from quorum.errors import BadInput
+
+MAX_LINE_BYTES = 1 << 20
+BATCH_LINES = 50_000
+BATCH_BYTES = 64 << 20
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
+
+SCHEMA = """
+create table if not exists landing_files (
+    landing_file varchar primary key,
+    path varchar not null,
+    source_format varchar not null,
+    folder_tenant varchar,
+    byte_count bigint not null,
+    rows_read bigint not null,
+    state varchar not null check (state in ('loaded', 'committed'))
+);
+create table if not exists landing_names (
+    path varchar primary key,
+    landing_file varchar not null,
+    byte_count bigint not null,
+    modified_ns bigint not null
+);
+create table if not exists landing_rows (
+    landing_file varchar not null,
+    landing_row bigint not null,
+    source_format varchar not null,
+    folder_tenant varchar,
+    line varchar,
+    defect varchar
+);
+"""
+
+ROWS = pa.schema(
+    [
+        ("landing_file", pa.string()),
+        ("landing_row", pa.int64()),
+        ("source_format", pa.string()),
+        ("folder_tenant", pa.string()),
+        ("line", pa.string()),
+        ("defect", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file below ``landing/<format>/``; ``tenant`` is what a folder ``tenant=<id>`` says."""
+
+    file: Path
+    path: str
+    source_format: str
+    tenant: str | None
+
+    @classmethod
+    def at(cls, file: Path, root: Path) -> "Source":
+        relative = PurePosixPath(file.relative_to(root).as_posix())
+        named = [part.removeprefix("tenant=") for part in relative.parts[1:-1] if part.startswith("tenant=")]
+        return cls(file, str(relative), relative.parts[0], unquote(named[-1]) or None if named else None)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file that could not be taken, and what to do about it. The path is the operator's own."""
+
+    path: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"landing/{self.path}: {self.what}"
+
+
+class _Unusable(Exception):
+    """The file cannot be taken now."""
+
+
+def prepare(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the relations of the restricted plane that landing writes."""
+    connection.execute(SCHEMA)
+
+
+def load(connection: duckdb.DuckDBPyConnection, root: Path, formats: list[str]) -> list[Problem]:
+    """Add every new file under ``root`` to the batch; return those that have to wait or are refused."""
+    problems = []
+    for source in sources(root, formats):
+        try:
+            _load_file(connection, source)
+        except _Unusable as unusable:
+            problems.append(Problem(source.path, str(unusable)))
+    return problems
+
+
+def sources(root: Path, formats: list[str]) -> Iterator[Source]:
+    """Yield the files to look at, in the order of their paths. Hidden files are somebody's unfinished work."""
+    for folder in sorted(p for p in root.iterdir() if not p.name.startswith(".")):
+        if folder.name not in formats or not folder.is_dir():
+            raise BadInput(f"landing/{folder.name} is no known format: expected one of {', '.join(formats)}")
+        for file in sorted(folder.rglob("*")):
+            if file.is_file() and not any(part.startswith(".") for part in file.relative_to(root).parts):
+                yield Source.at(file, root)
+
+
+def commit(connection: duckdb.DuckDBPyConnection) -> None:
+    """Close the batch: its rows are accounted for downstream."""
+    connection.begin()
+    connection.execute("update landing_files set state = 'committed' where state = 'loaded'")
+    connection.execute("delete from landing_rows")
+    connection.commit()
+
+
+def _load_file(connection: duckdb.DuckDBPyConnection, source: Source) -> None:
+    if not source.path.endswith(SUFFIXES):
+        raise _Unusable(f"left alone, its name ends in none of {', '.join(SUFFIXES)}")
+    try:
+        before = source.file.stat()
+        known = connection.execute(
+            "select landing_file, byte_count, modified_ns from landing_names where path = ?", [source.path]
+        ).fetchone()
+        if known and known[1:] == (before.st_size, before.st_mtime_ns):
+            return
+        with source.file.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        if known and known[0] != digest:
+            raise _Unusable("refused, its content changed after it was read: land it under a new name")
+        if before.st_size == 0:
+            raise _Unusable("waits for the next run, it is empty")
+
+        connection.begin()
+        try:
+            if not connection.execute("select 1 from landing_files where landing_file = ?", [digest]).fetchone():
+                _insert(connection, source, digest, before.st_size)
+            connection.execute(
+                "insert or replace into landing_names values (?, ?, ?, ?)",
+                [source.path, digest, before.st_size, before.st_mtime_ns],
+            )
+            after = source.file.stat()
+            if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+                raise _Unusable("waits for the next run, it is still being written")
+        except BaseException:
+            connection.rollback()
+            raise
+        connection.commit()
+    except EOFError:
+        raise _Unusable("waits for the next run, its gzip stream is cut short") from None
+    except (gzip.BadGzipFile, zlib.error):
+        raise _Unusable("waits for the next run, its gzip stream is damaged") from None
+    except OSError as error:
+        raise _Unusable(f"cannot be read: {error.strerror}") from None
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, source: Source, digest: str, size: int) -> None:
+    count = 0
+    opener = gzip.open if source.path.endswith(".gz") else open
+    with opener(source.file, "rb") as stream:
+        for batch in _batches(_lines(stream)):
+            numbers, lines, defects = zip(*batch, strict=True)
+            constant = [[value] * len(batch) for value in (digest, source.source_format, source.tenant)]
+            incoming = pa.table(
+                [constant[0], numbers, constant[1], constant[2], lines, defects], schema=ROWS
+            )
+            connection.register("incoming", incoming)
+            connection.execute("insert into landing_rows select * from incoming")
+            connection.unregister("incoming")
+            count += len(batch)
+    connection.execute(
+        "insert into landing_files values (?, ?, ?, ?, ?, ?, 'loaded')",
+        [digest, source.path, source.source_format, source.tenant, size, count],
+    )
+
+
+Line = tuple[int, str | None, str | None]
+
+
+def _lines(stream: IO[bytes]) -> Iterator[Line]:
+    """Yield (number from 1, text, defect). Blank lines are no rows; an oversized one is never held in memory."""
+    number = 0
+    while raw := stream.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        if len(raw) > MAX_LINE_BYTES:
+            while raw and not raw.endswith(b"\n"):
+                raw = stream.readline(MAX_LINE_BYTES)
+            yield number, None, "oversized"
+        elif raw.strip():
+            try:
+                yield number, raw.decode("utf-8").rstrip("\r\n"), None
+            except UnicodeDecodeError:
+                yield number, raw.decode("utf-8", "replace").rstrip("\r\n"), "unparsable"
+
+
+def _batches(lines: Iterator[Line]) -> Iterator[list[Line]]:
+    batch: list[Line] = []
+    held = 0
+    for line in lines:
+        batch.append(line)
+        held += len(line[1] or "")
+        if len(batch) >= BATCH_LINES or held >= BATCH_BYTES:
+            yield batch
+            batch, held = [], 0
+    if batch:
+        yield batch

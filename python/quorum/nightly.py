@@ -1,0 +1,248 @@
+"""The nightly job, stage by stage: ingest, build, release, check, publish.
+
+Every stage can be killed and run again. Files are committed after their rows are accounted for, budget is
+reserved before noise is drawn, and readers see a release only when all of it is on disk.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import pyarrow as pa
+
+from quorum import catalog, landing, policy, publish, registry, release, settings, warehouse
+from quorum.budget import Budget
+from quorum.errors import QuorumError, Refused
+from quorum.hash_chain import ChainedLog
+from quorum.keyring import Keyring
+from quorum.ledger import Ledger
+from quorum.runner import Dbt
+from quorum.workspace import Workspace
+
+Progress = Callable[[str], None]
+
+FIELD_POLICIES = pa.schema([(name, pa.string()) for name in ("source_format", "field", "class", "action")])
+
+
+@dataclass
+class Report:
+    """What a run did, in figures that may be shown to the operator."""
+
+    as_of: date
+    problems: list[landing.Problem] = field(default_factory=list)
+    rows: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, int] = field(default_factory=dict)
+    tenants: int = 0
+    outcomes: list[release.Outcome] = field(default_factory=list)
+    statuses: dict[str, int] = field(default_factory=dict)
+    published: str | None = None
+    bundles: int = 0
+    development_key: bool = False
+
+
+@dataclass(frozen=True)
+class Policies:
+    """The policy in force: specs by release, budgets by population, and its hash."""
+
+    specs: list[policy.Spec]
+    budgets: dict[str, Budget]
+    version: str
+
+
+def run(workspace: Workspace, as_of: date, progress: Progress) -> Report:
+    """Do the whole night for one workspace; raises QuorumError and leaves the last release in place."""
+    workspace.prepare()
+    with workspace.locked():
+        night = _Night(workspace, as_of, progress)
+        with night.audited():
+            night.ingest()
+            night.build()
+            night.release()
+            night.publish()
+    return night.report
+
+
+def load_policies(workspace: Workspace, dbt: Dbt) -> Policies:
+    """Resolve the declared releases and budgets against the workspace's policy and the floors."""
+    declared = catalog.declared_releases(dbt.manifest())
+    overrides = policy.release_overrides(workspace.policy)
+    unknown = set(overrides) - {block["name"] for block in declared.values()}
+    if unknown:
+        raise Refused(f"policy/releases.yml: no release {min(unknown)} is declared")
+    specs = [policy.resolve(block, overrides.get(block["name"], {})) for _, block in sorted(declared.items())]
+    shipped = settings.project_directory() / "seeds" / "policy" / "budgets.csv"
+    budgets = {s.population: policy.budget(s.population, workspace.policy, shipped) for s in specs}
+    return Policies(specs, budgets, policy.version(specs, list(budgets.values())))
+
+
+def open_ledger(workspace: Workspace) -> Ledger:
+    """Open the ledger. A new one is made only where nothing was ever published: else noise could be averaged away."""
+    folder = publish.current(workspace)
+    if folder is None:
+        try:
+            return Ledger.open(workspace.ledger_url)
+        except Refused:
+            return Ledger.create(workspace.ledger_url)
+    known = publish.manifest(folder / publish.CROSS_TENANT)["privacy"]
+    ledger = Ledger.open(workspace.ledger_url)
+    ledger.refuse_if_behind(known["ledger"], known["ledger_entries"])
+    return ledger
+
+
+def catalog_keys(workspace: Workspace) -> list[str]:
+    """Return the public features of the formats that this workspace has folders for, in order."""
+    formats = [folder.name for folder in workspace.landing.iterdir() if folder.is_dir()]
+    with warehouse.opened(workspace, "tenant", read_only=True) as connection:
+        found = warehouse.rows(
+            connection,
+            "select distinct feature from feature_catalog where list_contains(?, source_format) order by feature",
+            [formats],
+        )
+    return [row["feature"] for row in found]
+
+
+class _Night:
+    def __init__(self, workspace: Workspace, as_of: date, progress: Progress) -> None:
+        self.workspace = workspace
+        self.report = Report(as_of)
+        self._progress = progress
+        self._dbt = Dbt(workspace)
+        self._keyring = Keyring.open(workspace.keyring)
+        self._audit = ChainedLog(workspace.audit_log)
+        self._ledger = open_ledger(workspace)
+        self.report.development_key = self._keyring.development
+
+    @contextmanager
+    def audited(self) -> Iterator[None]:
+        """Write into the audit log that the run began, and how it ended."""
+        self._audit.append("run_started", as_of=str(self.report.as_of))
+        try:
+            yield
+        except QuorumError as error:
+            self._audit.append("run_failed", as_of=str(self.report.as_of), error=type(error).__name__)
+            raise
+        self._audit.append("run_ended", as_of=str(self.report.as_of), release=self.report.published)
+
+    def ingest(self) -> None:
+        """Take new files in, and write down what the operator decided for SQL to read."""
+        self._progress("reading the registry and the policy")
+        tenants = registry.load(self.workspace.registry)
+        self._policies = load_policies(self.workspace, self._dbt)
+        shipped = settings.project_directory() / "seeds" / "policy" / "field_policies.csv"
+        fields = policy.field_overrides(self.workspace.policy, shipped)
+        self._audit.append("policy", version=self._policies.version, registry=tenants.digest)
+        publish.sweep(self.workspace)
+        self._progress("reading new files")
+        with warehouse.opened(self.workspace, "restricted") as connection:
+            landing.prepare(connection)
+            run_control = pa.table({"as_of": pa.array([self.report.as_of], pa.date32())})
+            warehouse.replace(connection, "run_control", run_control)
+            warehouse.replace(connection, "registry_tenants", tenants.to_arrow())
+            warehouse.replace(connection, "field_policy_overrides", pa.Table.from_pylist(fields, FIELD_POLICIES))
+            self.report.problems = landing.load(connection, self.workspace.landing, settings.formats())
+        self._progress("typing and judging the new rows")
+        self._dbt.build("landed", "tenant")
+        with warehouse.opened(self.workspace, "restricted", read_only=True) as connection:
+            found = warehouse.rows(
+                connection, "select distinct tenant_id from int_events_landed where reason is null"
+            )
+        # keys come before tokens: every tenant on the registry and every one that has just landed
+        self._keyring.ensure({row.tenant_id for row in tenants.rows} | {row["tenant_id"] for row in found})
+
+    def build(self) -> None:
+        """Redact, build the tenant plane, and commit the files whose rows are accounted for."""
+        self._progress("building the tenant plane")
+        self._dbt.build("tenant", "tenant")
+        with warehouse.opened(self.workspace, "restricted") as connection:
+            counted = warehouse.rows(
+                connection,
+                "select count(*) as files, coalesce(sum(rows_read), 0) as read, "
+                "coalesce(sum(accepted_rows), 0) as accepted, coalesce(sum(duplicate_rows), 0) as duplicate, "
+                "coalesce(sum(quarantined_rows), 0) as quarantined from gov_landing_accounting",
+            )
+            reasons = warehouse.rows(
+                connection, "select reason, count(*) as n from int_quarantine group by reason order by reason"
+            )
+            landing.commit(connection)
+        self.report.rows = {name: int(value) for name, value in counted[0].items()}
+        self.report.reasons = {row["reason"]: row["n"] for row in reasons}
+        with warehouse.opened(self.workspace, "tenant", read_only=True) as connection:
+            seen = warehouse.rows(connection, "select count(distinct tenant_key) as n from fct_user_days")
+        self.report.tenants = seen[0]["n"]
+
+    def release(self) -> None:
+        """Answer the private releases that are due, within their budgets."""
+        due = release.due_releases(
+            self._ledger,
+            self._policies.specs,
+            catalog_keys(self.workspace),
+            self.report.as_of,
+            self._policies.version,
+        )
+        if due:
+            self._progress(f"measuring {len(due)} private releases")
+            release.write_control(self.workspace, due)
+            self._dbt.build("cross_tenant", "cross_tenant")
+            self.report.outcomes = release.answer(self.workspace, self._ledger, self._policies.budgets, due)
+        answers = [a for spec in self._policies.specs for a in self._ledger.answers(spec.name)]
+        release.write_answers(self.workspace, answers, self.report.outcomes)
+        self._progress("building the benchmark marts")
+        self._dbt.build("released", "released")
+
+    def publish(self) -> None:
+        """Check the marts, and move readers to a new release if anything changed."""
+        from quorum import expectations
+
+        manifest = self._dbt.manifest()
+        described = {mart: catalog.descriptions(manifest, mart) for mart in (publish.BENCHMARKS, publish.TENANT_DAILY)}
+        columns = {mart: tuple(meaning) for mart, (_, meaning) in described.items()}
+        self._progress("checking the marts")
+        with warehouse.opened(self.workspace, "tenant", read_only=True) as connection:
+            daily = connection.execute(f"select * from {publish.TENANT_DAILY}").df()  # noqa: S608
+            bundled = warehouse.rows(
+                connection,
+                "select tenant_key from dim_tenants where listing <> 'default' "
+                "qualify row_number() over (partition by tenant_key order by valid_from desc) = 1 "
+                "and publish_bundle order by tenant_key",
+            )
+        with warehouse.opened(self.workspace, "released", read_only=True) as connection:
+            benchmarks = connection.execute(f"select * from {publish.BENCHMARKS}").df()  # noqa: S608
+        expectations.check(expectations.tenant_daily(columns[publish.TENANT_DAILY]), daily)
+        keys = catalog_keys(self.workspace)
+        expectations.check(expectations.benchmark_features(columns[publish.BENCHMARKS], keys), benchmarks)
+        self.report.statuses = {str(k): int(v) for k, v in benchmarks["status"].value_counts().items()}
+
+        self._progress("publishing")
+        by_key = {keys.tenant_key: tenant for tenant, keys in self._keyring.tenants().items()}
+        bundles = [publish.Bundle(r["tenant_key"], self._keyring.bundle_key(by_key[r["tenant_key"]])) for r in bundled]
+        publication = publish.Publication(self.workspace, described, self._facts())
+        try:
+            publication.build(bundles, self._progress)
+            self.report.published = publication.publish()
+        except BaseException:
+            publication.discard()
+            raise
+        self.report.bundles = len(bundles)
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "as_of": str(self.report.as_of),
+            "privacy": {
+                "policy_version": self._policies.version,
+                "ledger": self._ledger.identity,
+                "ledger_entries": self._ledger.length,
+                "releases": [
+                    {
+                        "release": spec.name,
+                        "period": spec.period,
+                        "rho": str(spec.rho),
+                        "delta": str(spec.delta),
+                        "min_tenants": spec.min_tenants,
+                        "tenant_cap": spec.tenant_cap,
+                    }
+                    for spec in self._policies.specs
+                ],
+            },
+        }

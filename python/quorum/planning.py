@@ -1,0 +1,76 @@
+"""``quorum plan``: what the next run would release, what it costs, and how good it would be. Spends nothing."""
+
+import math
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from quorum import mechanisms, nightly, release
+from quorum.budget import WINDOWS, label, total
+from quorum.errors import BadInput
+from quorum.ledger import Ledger
+from quorum.runner import Dbt
+from quorum.workspace import Workspace
+
+Z95 = 1.959964
+
+
+def plan(workspace: Workspace, as_of: date) -> dict[str, Any]:
+    """Return the due releases with their noise, and the budgets before and after them."""
+    if not workspace.plane("tenant").exists():
+        raise BadInput("nothing is built yet: `quorum run` comes first, the catalog of features with it")
+    policies = nightly.load_policies(workspace, Dbt(workspace))
+    ledger = Ledger.open(workspace.ledger_url)
+    keys = nightly.catalog_keys(workspace)
+    due = release.due_releases(ledger, policies.specs, keys, as_of, policies.version)
+    return {
+        "as_of": as_of,
+        "due": [_describe(each) for each in due],
+        "budgets": _budgets(ledger, policies, due),
+    }
+
+
+def _describe(due: release.Due) -> dict[str, Any]:
+    spec, noise = due.spec, due.plan
+    adopters = noise.atom_scale / spec.value_scale
+    count = noise.atom_scale / noise.count_scale
+    # a cohort of the least eligible size: the widest interval that could come of it, in points
+    smallest = spec.quorum + float(spec.gate_z) * count
+    return {
+        "release": spec.name,
+        "period": spec.period,
+        "period_start": due.start,
+        "population": spec.population,
+        "rho": spec.rho,
+        "epsilon": round(mechanisms.epsilon(spec.rho, float(spec.delta - due.delta_gate)), 3),
+        "delta": spec.delta,
+        "keys": len(due.keys),
+        "adopters_sigma": round(adopters, 1),
+        "active_users_sigma": round(count, 1),
+        "least_eligible_users": round(smallest),
+        "users_for_tolerance": round(100 * Z95 * math.hypot(adopters, count) / float(spec.tolerance_points)),
+    }
+
+
+def _budgets(ledger: Ledger, policies: nightly.Policies, due: list[release.Due]) -> list[dict[str, Any]]:
+    """Return spent, asked and left per population and window that a due period falls into."""
+    rows = []
+    for population, budget in sorted(policies.budgets.items()):
+        theirs = [each for each in due if each.spec.population == population]
+        for window in (w for w in WINDOWS if w in budget.limits):
+            for name, day in sorted({label(window, each.start): each.start for each in theirs}.items()):
+                spent = ledger.spent(population, window, day)
+                asked = total(each.spec.rho for each in theirs if label(window, each.start) == name)
+                limit = budget.limits[window]
+                rows.append(
+                    {
+                        "population": population,
+                        "window": name,
+                        "limit": limit,
+                        "spent": spent,
+                        "asked": asked,
+                        "left": max(limit - spent - asked, Decimal(0)),
+                        "fits": spent + asked <= limit,
+                    }
+                )
+    return rows

@@ -1,0 +1,271 @@
+"""Tenants and their rules, as the operator declares them in ``registry/tenants.csv``.
+
+A row holds from its ``valid_from``, a date in the tenant's own time zone, until the tenant's next row. Tenant
+``*`` stands for every tenant that has no row of its own.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cache, cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from quorum.errors import BadInput
+
+DEFAULT_TENANT = "*"
+
+_SCHEMA = pa.schema(
+    [
+        ("tenant_id", pa.string()),
+        ("valid_from", pa.date32()),
+        ("industry", pa.string()),
+        ("region", pa.string()),
+        ("size_band", pa.string()),
+        ("plan", pa.string()),
+        ("owner_group", pa.string()),
+        ("timezone", pa.string()),
+        ("week_start", pa.string()),
+        ("session_timeout_minutes", pa.int32()),
+        ("benchmark_consent", pa.bool_()),
+        ("retention_days", pa.int32()),
+        ("freshness_sla_hours", pa.int32()),
+        ("daily_event_quota", pa.int64()),
+        ("publish_bundle", pa.bool_()),
+    ]
+)
+_EXAMPLE = "*,2000-01-01,unknown,unknown,unknown,unknown,,UTC,monday,30,false,730,24,1000000,true"
+
+_LABELS = ("industry", "region", "size_band", "plan", "owner_group")
+# Labels name published cohorts: nothing that a spreadsheet takes for a formula or a page for markup.
+_LABEL = re.compile("([A-Za-z0-9][A-Za-z0-9 _.&+-]{0,63})?")
+_LABEL_RULE = "a letter or digit followed by at most 63 letters, digits, spaces or _.&+-"
+_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+# Beyond a day a session means nothing; the other limits keep later arithmetic inside DATE and BIGINT.
+_LIMITS = {
+    "session_timeout_minutes": 1_440,
+    "retention_days": 366_000,
+    "freshness_sla_hours": 87_840,
+    "daily_event_quota": 10**15,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TenantVersion:
+    """The rules of a tenant from one day on; the fields are the columns of the file."""
+
+    tenant_id: str = field(repr=False)
+    valid_from: date
+    industry: str
+    region: str
+    size_band: str
+    plan: str
+    owner_group: str | None = None
+    timezone: str
+    week_start: str
+    session_timeout_minutes: int
+    benchmark_consent: bool
+    retention_days: int
+    freshness_sla_hours: int
+    daily_event_quota: int
+    publish_bundle: bool
+
+    def __post_init__(self) -> None:
+        # A tenant id may hold personal data: no message shows one, nor does the repr.
+        if not self.tenant_id.strip():
+            raise BadInput("column tenant_id: it is blank")
+        if self.tenant_id != self.tenant_id.strip() or re.search(r"[\x00-\x1f\x7f]", self.tenant_id):
+            raise BadInput("column tenant_id: it has spaces around it or control characters in it")
+        for column in _LABELS:
+            if not _LABEL.fullmatch(getattr(self, column) or ""):
+                raise _bad(column, getattr(self, column), _LABEL_RULE)
+        if self.timezone not in _timezones():
+            raise _bad("timezone", self.timezone, "a time zone that DuckDB knows, such as Europe/Berlin")
+        if self.week_start not in _WEEKDAYS:
+            raise _bad("week_start", self.week_start, "a day of the week, such as monday")
+        for column, limit in _LIMITS.items():
+            if not 1 <= getattr(self, column) <= limit:
+                raise _bad(column, getattr(self, column), f"a number from 1 to {limit}")
+
+
+@dataclass(frozen=True)
+class Registry:
+    """All versions of all tenants, ordered by tenant and date."""
+
+    rows: tuple[TenantVersion, ...]
+
+    def __post_init__(self) -> None:
+        ordered = sorted(self.rows, key=_key)
+        if any(_key(row) == _key(following) for row, following in pairwise(ordered)):
+            raise BadInput("two versions of one tenant have the same valid_from")
+        object.__setattr__(self, "rows", tuple(ordered))
+
+    @property
+    def default(self) -> bool:
+        """Whether tenants without a row of their own are taken in."""
+        return DEFAULT_TENANT in self._versions
+
+    def version(self, tenant_id: str, day: date) -> TenantVersion | None:
+        """Return the rules that hold for a tenant on a day, if any do. `*` is a rule and never a tenant."""
+        if tenant_id == DEFAULT_TENANT:
+            return None
+        versions = self._versions.get(tenant_id) or self._versions.get(DEFAULT_TENANT, [])
+        begun = bisect_right(versions, day, key=lambda version: version.valid_from)
+        return versions[begun - 1] if begun else None
+
+    def known(self, tenant_id: str, day: date) -> bool:
+        return self.version(tenant_id, day) is not None
+
+    def to_arrow(self) -> pa.Table:
+        return pa.Table.from_pylist([_values(row) for row in self.rows], schema=_SCHEMA)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the rows, whatever their order in the file. Tenant ids are in it: never published."""
+        rows = [_values(row) for row in self.rows]
+        return hashlib.sha256(json.dumps(rows, default=date.isoformat).encode()).hexdigest()
+
+    @cached_property
+    def _versions(self) -> Mapping[str, list[TenantVersion]]:
+        versions: dict[str, list[TenantVersion]] = {}
+        for row in self.rows:
+            versions.setdefault(row.tenant_id, []).append(row)
+        return versions
+
+
+def load(directory: Path) -> Registry:
+    """Read ``tenants.csv`` in a workspace's ``registry/``; an error names its line and column."""
+    path = directory / "tenants.csv"
+    records = _records(path)
+    columns = _columns(path, next(records, None))
+    lines: dict[tuple[str, date], int] = {}
+    versions = []
+    for line, cells in records:
+        where = f"{path}, line {line}"
+        if len(cells) != len(columns):
+            raise BadInput(f"{where}: it has {len(cells)} fields where the header has {len(columns)}")
+        try:
+            version = _parse(dict(zip(columns, cells, strict=True)))
+        except BadInput as problem:
+            raise BadInput(f"{where}, {problem}") from None
+        earlier = lines.setdefault(_key(version), line)
+        if earlier != line:
+            raise BadInput(f"{where}, column valid_from: line {earlier} has the same date and tenant")
+        versions.append(version)
+    if not versions:
+        raise BadInput(f"{path} lists no tenant: add a row for each, or * for all")
+    return Registry(tuple(versions))
+
+
+def template() -> str:
+    """Return what ``quorum init`` writes for the operator to edit."""
+    return f"{','.join(_SCHEMA.names)}\n{_EXAMPLE}\n"
+
+
+def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as problem:
+        raise BadInput(f"{path} cannot be read ({problem.strerror}); `quorum init` makes one") from None
+    except UnicodeDecodeError as problem:
+        line = problem.object.count(b"\n", 0, problem.start) + 1
+        raise BadInput(f"{path}, line {line}: it is not UTF-8") from None
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        for cells in reader:
+            if cells:
+                yield reader.line_num, cells
+    except csv.Error as problem:
+        raise BadInput(f"{path}, line {reader.line_num}: {problem}") from None
+
+
+def _columns(path: Path, header: tuple[int, list[str]] | None) -> list[str]:
+    if header is None:
+        raise BadInput(f"{path} is empty: it must begin with a line of column names")
+    line, cells = header
+    columns = [cell.strip() for cell in cells]
+    # Missing names first: where the header itself is missing, its place holds data, which no message shows.
+    missing = [name for name in _SCHEMA.names if name not in columns and name != "owner_group"]
+    if missing:
+        raise BadInput(f"{path}, line {line}: no column {', '.join(missing)}")
+    for column in columns:
+        if column not in _SCHEMA.names:
+            raise BadInput(f"{path}, line {line}: unknown column {_shorten(column)}")
+        if columns.count(column) > 1:
+            raise BadInput(f"{path}, line {line}: column {column} is there twice")
+    return columns
+
+
+def _parse(cells: dict[str, str]) -> TenantVersion:
+    text = {column: cell.strip() for column, cell in cells.items()}
+    return TenantVersion(
+        tenant_id=cells["tenant_id"],
+        valid_from=_date(text, "valid_from"),
+        industry=text["industry"],
+        region=text["region"],
+        size_band=text["size_band"],
+        plan=text["plan"],
+        owner_group=text.get("owner_group") or None,
+        timezone=text["timezone"],
+        week_start=text["week_start"].lower(),
+        session_timeout_minutes=_number(text, "session_timeout_minutes"),
+        benchmark_consent=_boolean(text, "benchmark_consent"),
+        retention_days=_number(text, "retention_days"),
+        freshness_sla_hours=_number(text, "freshness_sla_hours"),
+        daily_event_quota=_number(text, "daily_event_quota"),
+        publish_bundle=_boolean(text, "publish_bundle"),
+    )
+
+
+def _date(text: dict[str, str], column: str) -> date:
+    with suppress(ValueError):
+        if re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text[column]):  # fromisoformat also takes week dates
+            return date.fromisoformat(text[column])
+    raise _bad(column, text[column], "a date such as 2024-01-31")
+
+
+def _number(text: dict[str, str], column: str) -> int:
+    if not re.fullmatch("[0-9]{1,18}", text[column]):  # int() also takes 1_000 and digits of other scripts
+        raise _bad(column, text[column], "a whole number")
+    return int(text[column])
+
+
+def _boolean(text: dict[str, str], column: str) -> bool:
+    if text[column].lower() not in ("true", "false"):
+        raise _bad(column, text[column], "true or false")
+    return text[column].lower() == "true"
+
+
+def _bad(column: str, value: object, expected: str) -> BadInput:
+    return BadInput(f"column {column}: {_shorten(value)} is not {expected}")
+
+
+def _shorten(value: object) -> str:
+    text = str(value)
+    return repr(text if len(text) <= 40 else f"{text[:40]}...")  # repr keeps it on one line
+
+
+def _key(version: TenantVersion) -> tuple[str, date]:
+    return version.tenant_id, version.valid_from
+
+
+def _values(version: TenantVersion) -> dict[str, Any]:
+    return {name: getattr(version, name) for name in _SCHEMA.names}
+
+
+@cache
+def _timezones() -> frozenset[str]:
+    with duckdb.connect() as connection:
+        names = connection.execute("select name from pg_timezone_names()").fetchall()
+    return frozenset(name for (name,) in names)

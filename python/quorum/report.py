@@ -1,0 +1,229 @@
+"""What the commands say: figures gathered into plain dictionaries, and those put into words."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from quorum import nightly, publish, warehouse
+from quorum.errors import BadInput
+from quorum.keyring import Keyring
+from quorum.ledger import Ledger
+from quorum.mechanisms import epsilon
+from quorum.workspace import Workspace
+
+RELEASES_TEMPLATE = """\
+# Make a release stricter, or choose among the periods that it declares. Nothing here can loosen it.
+# releases:
+#   feature_usage:
+#     period: day
+#     tolerance_points: 4
+releases: {}
+"""
+
+WITHHELD = {
+    "ineligible": "the cohort is no quorum, or not beyond doubt",
+    "imprecise": "its error would exceed the tolerance",
+    "budget": "the privacy budget has no room for it",
+}
+
+
+def of_run(workspace: Workspace, report: nightly.Report) -> dict[str, Any]:
+    """Return what a run took in, released, withheld and published."""
+    answered = [o for o in report.outcomes if o.refusal is None]
+    return {
+        "as_of": report.as_of,
+        "rows": report.rows,
+        "quarantined_by_reason": report.reasons,
+        "tenants": report.tenants,
+        "releases": [
+            {
+                "release": o.due.spec.name,
+                "period": o.due.spec.period,
+                "period_start": o.due.start,
+                "rho": o.payload["rho"],
+                "epsilon": round(o.payload["epsilon"], 3),
+                "delta": o.payload["delta"],
+            }
+            for o in answered
+        ],
+        "refused": [o.refusal for o in report.outcomes if o.refusal is not None],
+        "benchmark_rows": report.statuses,
+        "published": report.published,
+        "bundles": report.bundles,
+        "open": publish.current(workspace),
+        "development_key": report.development_key,
+        "problems": [str(problem) for problem in report.problems],
+        "highlights": _highlights(workspace),
+        "bundle": _one_bundle(workspace),
+    }
+
+
+def _highlights(workspace: Workspace) -> list[dict[str, Any]]:
+    """Return the newest released shares with the largest differences between cohorts, from the mart."""
+    with warehouse.opened(workspace, "released", read_only=True) as connection:
+        return warehouse.rows(
+            connection,
+            f"""
+            with newest as (
+                select * from {publish.BENCHMARKS}
+                where status = 'released' and period_start = (select max(period_start) from {publish.BENCHMARKS})
+            ),
+            spread as (
+                select feature, max(adoption_share) - min(adoption_share) as spread
+                from newest group by feature order by spread desc, feature limit 1
+            )
+            select cohort_level, cohort_key, feature, round(adoption_share, 3) as adoption_share,
+                round(adoption_share_low, 3) as low, round(adoption_share_high, 3) as high
+            from newest semi join spread using (feature)
+            order by cohort_level desc, adoption_share desc limit 8
+            """,  # noqa: S608
+        )
+
+
+def _one_bundle(workspace: Workspace) -> str | None:
+    folder = publish.current(workspace)
+    bundles = sorted((folder / "tenants").glob("*")) if folder else []
+    return bundles[0].name if bundles else None
+
+
+def of_ledger(ledger: Ledger) -> dict[str, Any]:
+    """Return the loss per population and window, in rho and as epsilon at the delta that the window adds up to."""
+    return {
+        "deployment": ledger.identity,
+        "entries": ledger.length,
+        "usage": [
+            {
+                "population": u.population,
+                "window": u.label,
+                "rho": u.spent,
+                "limit": u.limit,
+                "epsilon": round(epsilon(u.spent, 9e-8), 2),
+                "delta": float(Decimal("9e-8") + u.delta_gate),
+                "warning": u.warning,
+            }
+            for u in ledger.report()
+        ],
+    }
+
+
+def of_status(workspace: Workspace) -> dict[str, Any]:
+    """Return the current release and the last active day of the tenants, oldest first."""
+    folder = publish.current(workspace)
+    if folder is None:
+        raise BadInput("nothing is published yet: `quorum run` makes the first release")
+    with warehouse.opened(workspace, "tenant", read_only=True) as connection:
+        tenants = warehouse.rows(
+            connection,
+            "select tenant_key, max(activity_date) as last_active_day from fct_user_days "
+            "group by tenant_key order by last_active_day, tenant_key",
+        )
+    return {
+        "published": folder.name,
+        "open": folder,
+        "benchmarks": publish.manifest(folder / publish.CROSS_TENANT)["relations"],
+        "tenants": tenants,
+    }
+
+
+def of_keys(workspace: Workspace, keyring: Keyring, tenant: str | None) -> dict[str, Any]:
+    """Return who has keys; for one tenant, the key of its bundle and a line that opens it."""
+    tenants = keyring.tenants()
+    if tenant is None:
+        return {"tenants": len(tenants), "development_key": keyring.development}
+    if tenant not in tenants:
+        raise BadInput("this tenant has no keys: it is neither on the registry nor has it sent events")
+    tenant_key = tenants[tenant].tenant_key
+    bundle = workspace.published / "current" / "tenants" / tenant_key / "tenant.duckdb"
+    return {
+        "tenant_key": tenant_key,
+        "bundle_key": keyring.bundle_key(tenant),
+        "bundle": bundle if bundle.exists() else None,
+    }
+
+
+def render(name: str, found: Mapping[str, Any]) -> str:
+    """Put what a command found into words."""
+    words = {"run": _run, "demo": _run, "plan": _plan, "ledger": _ledger, "status": _status, "keys": _keys}
+    return words[name](found) if name in words else _table([{"": key, " ": value} for key, value in found.items()])
+
+
+def _run(found: Mapping[str, Any]) -> str:
+    rows, reasons = found["rows"], found["quarantined_by_reason"]
+    lines = [
+        f"As of {found['as_of']}",
+        "",
+        f"Rows in       {rows['read']:,} in {rows['files']:,} files, of {found['tenants']:,} tenants with activity",
+        f"  accepted    {rows['accepted']:,}",
+        f"  duplicate   {rows['duplicate']:,}",
+        f"  quarantined {rows['quarantined']:,}"
+        + (f" ({', '.join(f'{reason} {n:,}' for reason, n in reasons.items())})" if reasons else ""),
+        "",
+        "Released, for whom a loss counts per user of one tenant and period",
+        *([_table(found["releases"])] if found["releases"] else ["  nothing was due: each closed period has its answer"]),
+        *(f"  refused: {refusal}" for refusal in found["refused"]),
+        "",
+        "Benchmark rows (every key of the public keyset has one)",
+    ]
+    for status, count in sorted(found["benchmark_rows"].items(), key=lambda item: -item[1]):
+        lines.append(f"  {status:<11} {count:,}" + (f": {WITHHELD[status]}" if status in WITHHELD else ""))
+    if found["highlights"]:
+        lines += ["", "For example, the feature on which cohorts differ most in the newest period", _table(found["highlights"])]
+    lines += [
+        "",
+        f"Published     {found['published'] or 'nothing new: the last release stands'}, {found['bundles']:,} tenant bundles",
+        f"Open          {found['open']}/cross_tenant/benchmarks.duckdb (or the Parquet beside it)",
+    ]
+    if found["bundle"]:
+        lines += [
+            f"              {found['open']}/tenants/{found['bundle']}/tenant.duckdb is encrypted; one tenant's key, and how to open it:",
+            "              quorum keys --tenant <tenant_id>",
+        ]
+    if found["development_key"]:
+        lines += ["", "The master key is a development key in the workspace: set QUORUM_MASTER_KEY before real data comes in."]
+    return "\n".join(lines)
+
+
+def _plan(found: Mapping[str, Any]) -> str:
+    if not found["due"]:
+        return f"As of {found['as_of']} nothing is due: each closed period has its answer, and a run spends nothing."
+    return "\n".join(
+        [f"As of {found['as_of']} a run would release", _table(found["due"]), "", "and ask of the budgets (rho)", _table(found["budgets"])]
+    )
+
+
+def _ledger(found: Mapping[str, Any]) -> str:
+    head = f"Deployment {found['deployment']}, {found['entries']} entries"
+    return "\n".join([head, _table(found["usage"]) if found["usage"] else "  nothing is spent yet"])
+
+
+def _status(found: Mapping[str, Any]) -> str:
+    tenants = found["tenants"]
+    head = [f"Published {found['published']}", f"Open      {found['open']}", "", f"{len(tenants):,} tenants with activity, the least fresh first"]
+    return "\n".join([*head, _table(tenants[:10])])
+
+
+def _keys(found: Mapping[str, Any]) -> str:
+    if "bundle_key" not in found:
+        return f"{found['tenants']:,} tenants have keys. `quorum keys --tenant <tenant_id>` hands one over."
+    lines = [f"tenant_key  {found['tenant_key']}", f"bundle_key  {found['bundle_key']}"]
+    if found["bundle"]:
+        lines += [
+            "open it in DuckDB:",
+            "  load httpfs;",
+            f"  attach '{found['bundle']}' as bundle (read_only, encryption_key '{found['bundle_key']}');",
+            "  from bundle.mart_tenant_daily;",
+        ]
+    return "\n".join(lines)
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    """Lay rows out in columns as wide as their content."""
+    cells = [list(rows[0])] + [[_cell(value) for value in row.values()] for row in rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    return "\n".join("  " + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) < 0.001 else f"{value:g}"
+    return "" if value is None else str(value)

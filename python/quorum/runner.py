@@ -1,0 +1,62 @@
+"""Running dbt: one parse a process, one invocation per stage of the night."""
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from quorum.errors import QuorumError
+from quorum.settings import project_directory
+from quorum.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest
+
+
+class Dbt:
+    """dbt over one workspace.
+
+    What dbt writes of its own (compiled SQL, logs, run results) goes below ``restricted/``: error texts of a
+    database may echo a value, so they are for the operator only.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._home = workspace.restricted / "dbt"
+        self._manifest: Manifest | None = None
+        os.environ["QUORUM_WORKSPACE"] = str(workspace.root)
+
+    def manifest(self) -> "Manifest":
+        """Return dbt's manifest, parsed on first use."""
+        if self._manifest is None:
+            self._manifest = self._invoke("parse", [])
+        return self._manifest
+
+    def build(self, stage: str, target: str) -> None:
+        """Build one selector of ``selectors.yml`` with its data tests.
+
+        Raises QuorumError that names the models or tests that failed, without a word of what they read.
+        """
+        self.manifest()
+        self._invoke("build", ["--selector", stage, "--target", target, "--exclude-resource-type", "unit_test"])
+
+    def _invoke(self, command: str, arguments: list[str]) -> Any:
+        from dbt.cli.main import dbtRunner
+
+        project = str(project_directory())
+        # fmt: off
+        places = [
+            "--project-dir", project, "--profiles-dir", f"{project}/profiles",
+            "--target-path", str(self._home / "target"), "--log-path", str(self._home / "logs"),
+            "--log-level", "none", "--log-level-file", "debug", "--no-use-colors",
+        ]
+        # fmt: on
+        outcome = dbtRunner(manifest=self._manifest).invoke([command, *arguments, *places])
+        if outcome.success:
+            return outcome.result
+        failed = [
+            result.node.name
+            for result in getattr(outcome.result, "results", [])
+            if str(result.status) in ("error", "fail")
+        ]
+        where = f"details are in {self._home / 'logs' / 'dbt.log'}"
+        if failed:
+            raise QuorumError(f"dbt {command} failed in {', '.join(failed)}: {where}")
+        raise QuorumError(f"dbt {command} failed: {where}")

@@ -1,0 +1,32 @@
+"""Where the dbt project is, and the few settings that come from the environment."""
+
+import os
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from quorum.errors import BadInput
+
+FORMATS_ROOT = Path("models", "staging")
+
+
+def project_directory() -> Path:
+    """Return the folder of ``dbt_project.yml``: ``QUORUM_PROJECT``, else the checkout this package lives in."""
+    root = Path(os.environ.get("QUORUM_PROJECT") or Path(__file__).parents[2]).resolve()
+    if not (root / "dbt_project.yml").is_file():
+        raise BadInput(f"no dbt_project.yml in {root}: set QUORUM_PROJECT to the project's folder")
+    return root
+
+
+def formats() -> list[str]:
+    """Return the raw formats that have a staging folder."""
+    return sorted(p.name for p in (project_directory() / FORMATS_ROOT).iterdir() if p.is_dir())
+
+
+def memory_limit() -> str:
+    """Return DuckDB's memory limit, for example ``3GB``."""
+    return os.environ.get("QUORUM_MEMORY_LIMIT", "3GB")
+
+
+def last_closed_day() -> date:
+    """Return yesterday, UTC. The only look at the wall clock; everything else takes the as-of day."""
+    return datetime.now(UTC).date() - timedelta(days=1)

@@ -1,0 +1,59 @@
+"""Reading and writing the relations of a plane outside dbt."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from quorum.encryption import encrypt_spill_files
+from quorum.errors import QuorumError
+from quorum.settings import memory_limit
+from quorum.workspace import Workspace
+
+
+@contextmanager
+def opened(workspace: Workspace, plane: str, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open one plane; its relations are in schema ``main``. Spilled data is encrypted."""
+    path = workspace.plane(plane)
+    try:
+        connection = duckdb.connect(path, read_only=read_only, config=_limits(workspace.restricted / "spill"))
+        encrypt_spill_files(connection)
+    except duckdb.IOException as error:
+        raise QuorumError(f"cannot open {path.name}: is another program holding it?") from error
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _limits(spill: Path) -> dict[str, str]:
+    return {
+        "memory_limit": memory_limit(),
+        "temp_directory": str(spill),
+    }
+
+
+def replace(connection: duckdb.DuckDBPyConnection, relation: str, rows: pa.Table) -> None:
+    """Create ``relation`` anew with the types of ``rows``."""
+    connection.register("incoming", rows)
+    connection.execute(f'create or replace table "{relation}" as select * from incoming')
+    connection.unregister("incoming")
+
+
+def has(connection: duckdb.DuckDBPyConnection, relation: str) -> bool:
+    """Tell whether the plane holds a relation of that name."""
+    found = connection.execute(
+        "select count(*) from duckdb_tables() where table_name = ? and database_name = current_database()",
+        [relation],
+    ).fetchone()
+    return bool(found and found[0])
+
+
+def rows(connection: duckdb.DuckDBPyConnection, query: str, parameters: list[Any] | None = None) -> list[dict[str, Any]]:
+    """Return the query's rows as dictionaries."""
+    result = connection.execute(query, parameters or [])
+    names = [column[0] for column in result.description or []]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]

@@ -1,0 +1,419 @@
+import json
+import multiprocessing
+import os
+import signal
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, timedelta
+from decimal import Decimal
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from quorum.budget import Budget, BudgetExhausted, Cost, Slot
+from quorum.errors import BadInput, QuorumError, Refused
+from quorum.hash_chain import ChainBroken, Entry, canonical, digest
+from quorum.ledger import Gate, Ledger
+
+MONDAY = date(2026, 3, 23)
+COST = Cost(Decimal("0.05"))
+GATED = Cost(Decimal("0.05"), Decimal("1.07e-8"))
+YEARLY = Budget("users", {"year": Decimal("2.6")})
+ROOM_FOR_THREE = Budget("users", {"week": Decimal("0.3")})
+TENTH = Cost(Decimal("0.1"))
+PAYLOAD = {"cells": [3, -1], "sigma": 0.1, "share": {"b": None, "a": "Zürich"}}
+
+
+def week(number: int = 0, release: str = "adoption", population: str = "users") -> Slot:
+    start = MONDAY + timedelta(weeks=number)
+    return Slot(population, release, "week", start, start + timedelta(weeks=1), "spec", "policy")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.sqlite"
+
+
+@pytest.fixture
+def url(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def ledger(url: str) -> Ledger:
+    return Ledger.create(url)
+
+
+@pytest.fixture
+def used(ledger: Ledger) -> Ledger:
+    """Entries: 1 create, 2 reserve and 3 commit of week 0, 4 reserve and 5 commit of week 1."""
+    for number in range(2):
+        reservation = ledger.reserve(week(number), GATED, YEARLY)
+        ledger.commit(reservation, {"week": number}, Gate("map", frozenset({"atom"})))
+    return ledger
+
+
+class TestAnswers:
+    def test_an_answer_comes_back_as_it_was(self, ledger: Ledger, url: str) -> None:
+        assert ledger.answer(week()) is None
+        answer = ledger.commit(ledger.reserve(week(), COST, YEARLY), PAYLOAD)
+        assert answer.payload == PAYLOAD
+        assert ledger.answer(week()) == answer
+        assert Ledger.open(url).answer(week()) == answer
+        assert canonical(answer.payload) == canonical(PAYLOAD)
+
+    def test_a_tuple_is_returned_as_it_will_be_read_back(self, ledger: Ledger) -> None:
+        answer = ledger.commit(ledger.reserve(week(), COST, YEARLY), {"cells": (1, 2)})
+        assert answer.payload == {"cells": [1, 2]}
+
+    def test_an_answered_slot_is_not_for_sale_again(self, used: Ledger) -> None:
+        with pytest.raises(Refused, match="adoption for 2026-03-23 is answered already"):
+            used.reserve(week(), COST, YEARLY)
+        assert used.length == 5
+
+    def test_a_new_specification_is_a_new_question_and_costs_again(self, used: Ledger) -> None:
+        used.reserve(replace(week(), spec="other"), COST, YEARLY)
+        assert used.spent("users", "week", MONDAY) == Decimal("0.10")
+
+    def test_a_slot_is_committed_once_though_reserved_twice(self, ledger: Ledger) -> None:
+        first, second = (ledger.reserve(week(), COST, YEARLY) for _ in range(2))
+        kept = ledger.commit(second, {"drawn": 2})
+        with pytest.raises(Refused, match="answered already"):
+            ledger.commit(first, {"drawn": 1})
+        assert ledger.answer(week()) == kept
+        assert ledger.spent("users", "year", MONDAY) == Decimal("0.10"), "both draws were paid for"
+
+    def test_the_database_itself_refuses_a_second_commit(self, used: Ledger, path: Path) -> None:
+        with sqlite3.connect(path) as connection, pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
+            connection.execute("INSERT INTO contents SELECT 1, slot, NULL, content FROM contents LIMIT 1")
+
+    def test_only_its_own_reservations_pay(self, ledger: Ledger, tmp_path: Path) -> None:
+        reservation = ledger.reserve(week(), COST, YEARLY)
+        other = Ledger.create(f"sqlite:///{tmp_path / 'other.sqlite'}")
+        with pytest.raises(Refused, match="not of this ledger"):
+            other.commit(reservation, PAYLOAD)
+        with pytest.raises(Refused, match="not of this ledger"):
+            ledger.commit(replace(reservation, slot=week(1)), PAYLOAD)
+
+    def test_a_payload_must_be_json(self, ledger: Ledger) -> None:
+        reservation = ledger.reserve(week(), COST, YEARLY)
+        with pytest.raises(BadInput, match="plain JSON"):
+            ledger.commit(reservation, {"share": float("nan")})
+        assert ledger.length == 2
+
+    def test_answers_of_a_release_come_by_period(self, ledger: Ledger) -> None:
+        for slot in (week(2), week(0), week(1, release="other"), week(1)):
+            ledger.commit(ledger.reserve(slot, COST, YEARLY), {"start": str(slot.start)})
+        assert [answer.slot for answer in ledger.answers("adoption")] == [week(0), week(1), week(2)]
+        assert ledger.answers("none") == []
+        assert len({answer.id for answer in ledger.answers("adoption")}) == 3
+
+
+class TestGates:
+    def test_a_draw_is_kept_per_population_period_and_map(self, ledger: Ledger) -> None:
+        assert ledger.eligible("users", "week", MONDAY, "map") is None
+        atoms = frozenset({"b", "a"})
+        ledger.commit(ledger.reserve(week(), GATED, YEARLY), PAYLOAD, Gate("map", atoms))
+        assert ledger.eligible("users", "week", MONDAY, "map") == atoms
+        assert ledger.eligible("users", "week", MONDAY, "new map") is None
+        assert ledger.eligible("users", "week", MONDAY + timedelta(7), "map") is None
+        assert ledger.eligible("users", "day", MONDAY, "map") is None
+        assert ledger.eligible("staff", "week", MONDAY, "map") is None
+
+    def test_a_draw_where_nothing_passed_is_still_a_draw(self, ledger: Ledger) -> None:
+        ledger.commit(ledger.reserve(week(), GATED, YEARLY), PAYLOAD, Gate("map", frozenset()))
+        assert ledger.eligible("users", "week", MONDAY, "map") == frozenset()
+
+    def test_a_gate_is_drawn_once_for_all_releases(self, used: Ledger) -> None:
+        reservation = used.reserve(week(release="other"), GATED, YEARLY)
+        with pytest.raises(Refused, match="gate of users for 2026-03-23 was drawn already"):
+            used.commit(reservation, PAYLOAD, Gate("map", frozenset({"other"})))
+        assert used.eligible("users", "week", MONDAY, "map") == frozenset({"atom"})
+        assert used.answer(week(release="other")) is None, "answer and draw are stored together or not at all"
+
+    @pytest.mark.parametrize(("cost", "gate"), [(COST, Gate("map", frozenset())), (GATED, None)])
+    def test_a_draw_and_its_delta_go_together(self, ledger: Ledger, cost: Cost, gate: Gate | None) -> None:
+        reservation = ledger.reserve(week(), cost, YEARLY)
+        with pytest.raises(BadInput, match="go together"):
+            ledger.commit(reservation, PAYLOAD, gate)
+
+
+class TestBudgets:
+    def test_a_budget_is_spent_to_the_last_digit(self, ledger: Ledger) -> None:
+        for number in range(3):
+            ledger.reserve(week(release=str(number)), TENTH, ROOM_FOR_THREE)
+        assert ledger.spent("users", "week", MONDAY) == Decimal("0.3")
+        with pytest.raises(
+            BudgetExhausted, match=r"^population users has spent rho 0\.3 of 0\.3 in 2026-W13"
+        ):
+            ledger.reserve(week(release="4"), Cost(Decimal("1e-30")), ROOM_FOR_THREE)
+        assert ledger.length == 4, "a refusal leaves no trace and spends nothing"
+
+    def test_each_window_is_checked_by_the_start_of_the_period(self, ledger: Ledger) -> None:
+        quarterly = Budget(
+            "users", {"week": Decimal("0.1"), "quarter": Decimal("0.1"), "lifetime": Decimal("0.2")}
+        )
+        ledger.reserve(week(0), TENTH, quarterly)
+        with pytest.raises(BudgetExhausted, match="2026-Q1"):
+            ledger.reserve(week(1), TENTH, quarterly)  # starts on 30 March, though it ends in April
+        ledger.reserve(week(2), TENTH, quarterly)
+        with pytest.raises(BudgetExhausted, match="lifetime"):
+            ledger.reserve(week(52), TENTH, quarterly)
+
+    def test_days_and_weeks_share_a_budget_and_populations_do_not(self, ledger: Ledger) -> None:
+        sunday = MONDAY + timedelta(6)
+        ledger.reserve(week(), TENTH, YEARLY)
+        ledger.reserve(Slot("users", "r", "day", sunday, sunday + timedelta(1), "s", "p"), TENTH, YEARLY)
+        ledger.reserve(week(population="staff"), TENTH, Budget("staff", {"year": Decimal("0.1")}))
+        assert ledger.spent("users", "week", MONDAY) == Decimal("0.2")
+        assert ledger.spent("staff", "lifetime", MONDAY) == Decimal("0.1")
+        assert [charge.slot.population for charge in ledger.charges()] == ["users", "users", "staff"]
+        assert [charge.cost for charge in ledger.charges("staff")] == [TENTH]
+
+    def test_report(self, ledger: Ledger) -> None:
+        budget = Budget("users", {"quarter": Decimal("0.125"), "year": Decimal("1")})
+        for number, cost in enumerate([GATED, COST, GATED]):
+            ledger.reserve(week(number), cost, budget)
+        rows = [
+            (
+                row.window,
+                row.label,
+                str(row.spent),
+                row.share,
+                row.warning,
+                row.gate_draws,
+                str(row.delta_gate),
+            )
+            for row in ledger.report("users")
+        ]
+        assert rows == [
+            ("week", "2026-W13", "0.05", None, False, 1, "1.07E-8"),
+            ("week", "2026-W14", "0.05", None, False, 0, "0"),
+            ("week", "2026-W15", "0.05", None, False, 1, "1.07E-8"),
+            ("quarter", "2026-Q1", "0.10", Decimal("0.8"), True, 1, "1.07E-8"),
+            ("quarter", "2026-Q2", "0.05", Decimal("0.4"), False, 1, "1.07E-8"),
+            ("year", "2026", "0.15", Decimal("0.15"), False, 2, "2.14E-8"),
+            ("lifetime", "lifetime", "0.15", None, False, 2, "2.14E-8"),
+        ]
+        assert ledger.report() == ledger.report("users")
+        assert ledger.report("staff") == []
+
+    def test_the_limit_reported_is_the_one_last_enforced(self, ledger: Ledger) -> None:
+        for number, limit in enumerate(["2.6", "1.3"]):
+            ledger.reserve(week(number), COST, Budget("users", {"year": Decimal(limit)}))
+        assert [row.limit for row in ledger.report() if row.window == "year"] == [Decimal("1.3")]
+
+
+def reserve_at_once(url: str, number: int, ready: Barrier, results: "Queue[str]") -> None:
+    ledger = Ledger.open(url)
+    ready.wait()
+    try:
+        ledger.reserve(week(release=str(number)), TENTH, ROOM_FOR_THREE)
+        results.put("reserved")
+    except QuorumError as error:
+        results.put(type(error).__name__)
+
+
+def reserve_and_die(url: str) -> None:
+    Ledger.open(url).reserve(week(), COST, YEARLY)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_inside_commit(url: str) -> None:
+    ledger = Ledger.open(url)
+    reservation = ledger.reserve(week(), GATED, YEARLY)
+
+    @sa.event.listens_for(sa.Engine, "before_cursor_execute")
+    def die_between_entry_and_content(_1: object, _2: object, sql: str, *_3: object) -> None:
+        if sql.startswith("INSERT INTO contents"):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    ledger.commit(reservation, PAYLOAD, Gate("map", frozenset({"atom"})))
+
+
+class TestCrashesAndCrowds:
+    spawn = multiprocessing.get_context("spawn")
+
+    def test_eight_processes_share_room_for_three(self, ledger: Ledger, url: str) -> None:
+        ready, results = self.spawn.Barrier(8), self.spawn.Queue()
+        arguments = [(url, number, ready, results) for number in range(8)]
+        processes = [self.spawn.Process(target=reserve_at_once, args=each) for each in arguments]
+        for process in processes:
+            process.start()
+        outcomes = sorted(results.get(timeout=60) for _ in processes)
+        for process in processes:
+            process.join()
+        assert outcomes == ["BudgetExhausted"] * 5 + ["reserved"] * 3
+        assert ledger.spent("users", "week", MONDAY) == Decimal("0.3")
+        assert ledger.verify() == 4
+
+    @pytest.mark.parametrize("crash", [reserve_and_die, die_inside_commit])
+    def test_a_crash_wastes_budget_and_hides_none(
+        self, ledger: Ledger, url: str, crash: Callable[[str], None]
+    ) -> None:
+        process = self.spawn.Process(target=crash, args=(url,))
+        process.start()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+        assert ledger.verify() == 2
+        assert ledger.answer(week()) is None
+        assert ledger.eligible("users", "week", MONDAY, "map") is None
+        assert ledger.spent("users", "year", MONDAY) == Decimal("0.05")
+        ledger.commit(ledger.reserve(week(), COST, YEARLY), PAYLOAD)
+        assert ledger.spent("users", "year", MONDAY) == Decimal("0.10")
+
+
+Tamper = str | Callable[[sqlite3.Connection], None]
+
+
+def rewrite(connection: sqlite3.Connection, seq: int, change: Callable[[Entry], Entry]) -> None:
+    (record,) = connection.execute("SELECT record FROM entries WHERE seq = ?", (seq,)).fetchone()
+    entry = change(Entry(**json.loads(record)))
+    connection.execute("UPDATE entries SET record = ? WHERE seq = ?", (entry.line().decode(), seq))
+
+
+def lower_a_charge(connection: sqlite3.Connection) -> None:
+    rewrite(connection, 2, lambda entry: replace(entry, facts={**entry.facts, "rho": "0.01"}))
+
+
+def forge_a_charge(connection: sqlite3.Connection) -> None:
+    rewrite(connection, 2, lambda entry: replace(entry, hash=digest("anything")))
+
+
+def swap_entries(connection: sqlite3.Connection) -> None:
+    connection.execute("UPDATE entries SET seq = -2 WHERE seq = 2")
+    connection.execute("UPDATE entries SET seq = 2 WHERE seq = 4")
+    connection.execute("UPDATE entries SET seq = 4 WHERE seq = -2")
+
+
+ANYWHERE = [
+    (lower_a_charge, 2),
+    (forge_a_charge, 2),
+    (swap_entries, 2),
+    ("DELETE FROM entries WHERE seq = 4", 4),
+    ("DELETE FROM entries WHERE seq = 1", 1),
+    ("DELETE FROM entries", 1),
+    ("UPDATE entries SET record = substr(record, 1, 30) WHERE seq = 3", 3),
+]
+CONTENT = [
+    ("UPDATE contents SET content = replace(content, '0', '7') WHERE seq = 3", 3),
+    ("DELETE FROM contents WHERE seq = 3", 3),
+    ("UPDATE contents SET seq = 4 WHERE seq = 3", 3),
+]
+
+
+def tamper_with(path: Path, tamper: Tamper) -> None:
+    with sqlite3.connect(path) as connection:
+        for (trigger,) in connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+        ).fetchall():
+            connection.execute(f"DROP TRIGGER {trigger}")
+        connection.execute(tamper) if isinstance(tamper, str) else tamper(connection)
+    connection.close()
+
+
+class TestTampering:
+    @pytest.mark.parametrize(("tamper", "first_bad"), ANYWHERE)
+    def test_no_call_works_on_a_broken_chain(
+        self, used: Ledger, path: Path, tamper: Tamper, first_bad: int
+    ) -> None:
+        assert used.verify() == 5
+        tamper_with(path, tamper)
+        calls: list[Callable[[], object]] = [
+            used.verify,
+            used.report,
+            lambda: used.answer(week()),
+            lambda: used.reserve(week(9), COST, YEARLY),
+        ]
+        for call in calls:
+            with pytest.raises(ChainBroken, match=rf"^ledger: entry {first_bad} ") as caught:
+                call()
+            assert caught.value.seq == first_bad
+
+    @pytest.mark.parametrize(("tamper", "first_bad"), CONTENT)
+    def test_no_other_answer_is_served(
+        self, used: Ledger, path: Path, tamper: Tamper, first_bad: int
+    ) -> None:
+        tamper_with(path, tamper)
+        calls: list[Callable[[], object]] = [
+            used.verify,
+            lambda: used.answer(week()),
+            lambda: used.answers("adoption"),
+            lambda: used.eligible("users", "week", MONDAY, "map"),
+        ]
+        for call in calls:
+            with pytest.raises(ChainBroken, match=rf"^ledger: entry {first_bad} ") as caught:
+                call()
+            assert caught.value.seq == first_bad
+        with pytest.raises(Refused, match="answered already"):
+            used.reserve(week(), COST, YEARLY)  # a deleted answer must not be drawn again
+
+    @pytest.mark.parametrize("table", ["entries", "contents"])
+    @pytest.mark.parametrize("verb", ["DELETE FROM {}", "UPDATE {} SET seq = 9"])
+    def test_the_tables_are_append_only(self, used: Ledger, path: Path, table: str, verb: str) -> None:
+        with sqlite3.connect(path) as connection, pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            connection.execute(verb.format(table))
+        assert used.verify() == 5
+
+
+class TestOpening:
+    def test_a_missing_ledger_is_refused_and_not_made(self, url: str, path: Path) -> None:
+        with pytest.raises(Refused, match="there is no ledger at sqlite:///") as caught:
+            Ledger.open(url)
+        assert "\n" not in str(caught.value)
+        assert not path.exists()
+
+    def test_an_empty_file_is_no_ledger(self, url: str, path: Path) -> None:
+        path.touch()
+        with pytest.raises(Refused, match="there is no ledger"):
+            Ledger.open(url)
+
+    def test_a_ledger_is_not_made_twice(self, used: Ledger, url: str) -> None:
+        with pytest.raises(Refused, match="there is a ledger"):
+            Ledger.create(url)
+        assert used.verify() == 5
+
+    def test_a_file_that_is_no_database_is_one_clear_line(self, url: str, path: Path) -> None:
+        path.write_bytes(b"not a database, but long enough to be looked at" * 20)
+        with pytest.raises(QuorumError, match=r"^the ledger cannot be used: [^\n]*$"):
+            Ledger.open(url)
+
+    @pytest.mark.parametrize("bad", ["sqlite://", "sqlite:///:memory:", "nonsense", "nosuch://host/db"])
+    def test_urls_without_a_lasting_database_are_refused(self, bad: str) -> None:
+        with pytest.raises(BadInput):
+            Ledger.create(bad)
+
+    def test_an_older_ledger_put_back_is_noticed(self, used: Ledger, path: Path) -> None:
+        older = path.read_bytes()
+        used.reserve(week(7), COST, YEARLY)
+        identity, length = used.identity, used.length
+        used.refuse_if_behind(identity, length)
+        used.reserve(week(8), COST, YEARLY)
+        used.refuse_if_behind(identity, length)
+        path.write_bytes(older)
+        with pytest.raises(Refused, match=r"an older ledger was put back: .* 5 entries .* knows 6"):
+            used.refuse_if_behind(identity, length)
+
+    def test_another_ledger_is_noticed(self, used: Ledger, tmp_path: Path) -> None:
+        other = Ledger.create(f"sqlite:///{tmp_path / 'other.sqlite'}")
+        assert other.identity != used.identity
+        with pytest.raises(Refused, match="not the ledger of the published release"):
+            other.refuse_if_behind(used.identity, 1)
+
+
+def test_every_entry_is_salted(used: Ledger, path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        records = [json.loads(record) for (record,) in connection.execute("SELECT record FROM entries")]
+    assert len({record["salt"] for record in records}) == 5
+    assert all(len(record["salt"]) == 32 for record in records)
+
+
+def test_amounts_are_stored_as_the_text_they_were(used: Ledger, path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        (record,) = connection.execute("SELECT record FROM entries WHERE seq = 2").fetchone()
+    facts = json.loads(record)["facts"]
+    assert (facts["rho"], facts["delta_gate"], facts["limits"]) == ("0.05", "1.07E-8", {"year": "2.6"})
