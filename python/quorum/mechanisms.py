@@ -17,7 +17,7 @@ from quorum.errors import BadInput
 
 dp.enable_features("contrib")
 
-_I64 = range(-(2**63), 2**63)
+_I64_END = 2**63
 
 
 def gaussian_scale(sensitivity: Fraction | float, rho: Decimal) -> float:
@@ -43,7 +43,7 @@ def discrete_gaussian(values: Sequence[int], scale: float) -> list[int]:
     """
     if not 0 < scale < math.inf:  # OpenDP takes 0 and returns the exact values
         raise BadInput(f"a noise scale must be positive and finite, not {scale}")
-    if not all(type(value) is int and value in _I64 for value in values):
+    if not all(type(value) is int and -_I64_END <= value < _I64_END for value in values):
         raise BadInput("only 64-bit integers can be given noise")
     return list(_gaussian(scale)(list(values)))
 
@@ -58,12 +58,9 @@ def epsilon(rho: Decimal, delta: float) -> float:
         raise BadInput(f"rho must be positive and finite, not {rho}")
     if not 0 < delta < 1:
         raise BadInput(f"delta must lie between 0 and 1, not {delta}")
-    # At scale 1 a distance d costs d*d/2: take the least float d that costs rho or more.
-    distance = math.sqrt(2 * _float_above(Fraction(rho)))
-    noise = _gaussian(1.0)
-    while Decimal(noise.map(distance)) < rho:
-        distance = math.nextafter(distance, math.inf)
-    return float(dp.c.make_zCDP_to_approxDP(noise).map(distance).epsilon(delta))
+    # At scale 1 a distance d costs d*d/2. One float further than the root, it costs no less than rho.
+    distance = math.nextafter(math.sqrt(2 * _float_above(Fraction(rho))), math.inf)
+    return float(dp.c.make_zCDP_to_approxDP(_gaussian(1.0)).map(distance).epsilon(delta))
 
 
 def tail(z: float, scale: float) -> float:

@@ -1,6 +1,7 @@
 import json
 import multiprocessing
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -187,3 +188,10 @@ def test_check_names_the_chain_and_keeps_sound_entries() -> None:
     assert check([first, second], "ledger") == [first, second]
     with pytest.raises(ChainBroken, match=r"^ledger: entry 1 "):
         check([second], "ledger")
+
+
+def test_a_gap_in_the_numbers_is_found_even_if_the_hashes_fit() -> None:
+    first = Entry.after(None, "create", {})
+    third = Entry.after(replace(first, seq=2), "run", {})
+    with pytest.raises(ChainBroken, match="entry 2 is missing or out of order"):
+        check([first, third], "ledger")
