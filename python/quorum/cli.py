@@ -47,7 +47,9 @@ def command(function: Callable[..., Printed]) -> Callable[..., None]:
             _fail("stopped; the last release stands, and the next run goes on from here", 130)
         except Exception as error:  # a traceback could echo data: say what kind, keep the rest to ourselves
             _fail(f"unexpected {type(error).__name__}: run again, and report it if it stays", 70)
-        click.echo(json.dumps(found, indent=2, default=str) if as_json else report.render(function.__name__, found))
+        click.echo(
+            json.dumps(found, indent=2, default=str) if as_json else report.render(function.__name__, found)
+        )
         if found.get("problems"):
             for problem in found["problems"]:
                 click.echo(f"quorum: {problem}", err=True)
@@ -71,7 +73,10 @@ def _as_of(_context: click.Context, _parameter: click.Parameter, value: datetime
 
 
 as_of_option = click.option(
-    "--as-of", type=click.DateTime(["%Y-%m-%d"]), callback=_as_of, help="The last closed UTC day. Default: yesterday."
+    "--as-of",
+    type=click.DateTime(["%Y-%m-%d"]),
+    callback=_as_of,
+    help="The last closed UTC day. Default: yesterday.",
 )
 
 
@@ -84,7 +89,7 @@ def run(workspace: Workspace, as_of: date) -> Printed:
 
 
 @click.option("--tenants", default=150, show_default=True)
-@click.option("--users", default=600, show_default=True, help="Weekly active users of the largest tenant.")
+@click.option("--users", default=1500, show_default=True, help="Weekly active users of the largest tenant.")
 @click.option("--days", default=28, show_default=True)
 @click.option("--seed", default=7, show_default=True)
 def demo(workspace: Workspace, tenants: int, users: int, days: int, seed: int) -> Printed:

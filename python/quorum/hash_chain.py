@@ -14,7 +14,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ class Entry:
         return cls(**record, previous=previous, hash=link(previous, record))
 
     def line(self) -> bytes:
-        return canonical(asdict(self))
+        return canonical(vars(self))
 
     def is_intact(self) -> bool:
         record = {"seq": self.seq, "kind": self.kind, "facts": self.facts, "salt": self.salt}

@@ -16,12 +16,12 @@ from urllib.parse import unquote
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from quorum.errors import BadInput
 
 MAX_LINE_BYTES = 1 << 20
-BATCH_LINES = 50_000
-BATCH_BYTES = 64 << 20
+CHUNK_BYTES = 16 << 20
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
 
 SCHEMA = """
@@ -146,7 +146,9 @@ def _load_file(connection: duckdb.DuckDBPyConnection, source: Source) -> None:
 
         connection.begin()
         try:
-            if not connection.execute("select 1 from landing_files where landing_file = ?", [digest]).fetchone():
+            if not connection.execute(
+                "select 1 from landing_files where landing_file = ?", [digest]
+            ).fetchone():
                 _insert(connection, source, digest, before.st_size)
             connection.execute(
                 "insert or replace into landing_names values (?, ?, ?, ?)",
@@ -171,49 +173,50 @@ def _insert(connection: duckdb.DuckDBPyConnection, source: Source, digest: str, 
     count = 0
     opener = gzip.open if source.path.endswith(".gz") else open
     with opener(source.file, "rb") as stream:
-        for batch in _batches(_lines(stream)):
-            numbers, lines, defects = zip(*batch, strict=True)
-            constant = [[value] * len(batch) for value in (digest, source.source_format, source.tenant)]
-            incoming = pa.table(
-                [constant[0], numbers, constant[1], constant[2], lines, defects], schema=ROWS
-            )
+        for first_row, lines in _chunks(stream):
+            incoming = _rows(source, digest, first_row, lines)
             connection.register("incoming", incoming)
             connection.execute("insert into landing_rows select * from incoming")
             connection.unregister("incoming")
-            count += len(batch)
+            count += incoming.num_rows
     connection.execute(
         "insert into landing_files values (?, ?, ?, ?, ?, ?, 'loaded')",
         [digest, source.path, source.source_format, source.tenant, size, count],
     )
 
 
-Line = tuple[int, str | None, str | None]
+def _chunks(stream: IO[bytes]) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield (number of the first line, lines). Of an oversized line no more is held than shows that it is one."""
+    number, rest = 1, b""
+    while chunk := stream.read(CHUNK_BYTES):
+        lines = (rest + chunk).split(b"\n")
+        rest = lines.pop()[: MAX_LINE_BYTES + 1]
+        yield number, lines
+        number += len(lines)
+    yield number, [rest]
 
 
-def _lines(stream: IO[bytes]) -> Iterator[Line]:
-    """Yield (number from 1, text, defect). Blank lines are no rows; an oversized one is never held in memory."""
-    number = 0
-    while raw := stream.readline(MAX_LINE_BYTES + 1):
-        number += 1
-        if len(raw) > MAX_LINE_BYTES:
-            while raw and not raw.endswith(b"\n"):
-                raw = stream.readline(MAX_LINE_BYTES)
-            yield number, None, "oversized"
-        elif raw.strip():
-            try:
-                yield number, raw.decode("utf-8").rstrip("\r\n"), None
-            except UnicodeDecodeError:
-                yield number, raw.decode("utf-8", "replace").rstrip("\r\n"), "unparsable"
-
-
-def _batches(lines: Iterator[Line]) -> Iterator[list[Line]]:
-    batch: list[Line] = []
-    held = 0
-    for line in lines:
-        batch.append(line)
-        held += len(line[1] or "")
-        if len(batch) >= BATCH_LINES or held >= BATCH_BYTES:
-            yield batch
-            batch, held = [], 0
-    if batch:
-        yield batch
+def _rows(source: Source, digest: str, first_row: int, lines: list[bytes]) -> pa.Table:
+    """Return the lines as rows of ``landing_rows``; blank lines are none."""
+    raw = pa.array(lines, pa.binary())
+    oversized = pc.greater(pc.binary_length(raw), MAX_LINE_BYTES)
+    raw = pc.if_else(oversized, pa.scalar(None, pa.binary()), raw)
+    try:
+        text, broken = raw.cast(pa.string()), pa.array([False] * len(raw))
+    except pa.ArrowInvalid:
+        decoded = [(value or b"").decode("utf-8", "replace") for value in raw.to_pylist()]
+        broken = pa.array(
+            [(value or b"") != new.encode() for value, new in zip(raw.to_pylist(), decoded, strict=True)]
+        )
+        text = pc.if_else(oversized, pa.scalar(None, pa.string()), pa.array(decoded))
+    defect = pc.if_else(
+        oversized, "oversized", pc.if_else(broken, "unparsable", pa.scalar(None, pa.string()))
+    )
+    numbers = pa.array(range(first_row, first_row + len(lines)), pa.int64())
+    constants = [
+        pa.repeat(pa.scalar(value, pa.string()), len(lines))
+        for value in (digest, source.source_format, source.tenant)
+    ]
+    rows = pa.table([constants[0], numbers, constants[1], constants[2], text, defect], schema=ROWS)
+    blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(text)), 0)
+    return rows.filter(pc.invert(pc.fill_null(blank, False)))

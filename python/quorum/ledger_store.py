@@ -152,5 +152,6 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_immediate(connection: sa.Connection) -> None:
-    # A lock taken at the first write would let two processes check the same room and both reserve it.
+    # Check and reserve are one step: locked only at the first write, of two processes that have both read the
+    # chain one would fail, where it should wait and read again.
     connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -140,7 +140,9 @@ class _Night:
             run_control = pa.table({"as_of": pa.array([self.report.as_of], pa.date32())})
             warehouse.replace(connection, "run_control", run_control)
             warehouse.replace(connection, "registry_tenants", tenants.to_arrow())
-            warehouse.replace(connection, "field_policy_overrides", pa.Table.from_pylist(fields, FIELD_POLICIES))
+            warehouse.replace(
+                connection, "field_policy_overrides", pa.Table.from_pylist(fields, FIELD_POLICIES)
+            )
             self.report.problems = landing.load(connection, self.workspace.landing, settings.formats())
         self._progress("typing and judging the new rows")
         self._dbt.build("landed", "tenant")
@@ -196,7 +198,9 @@ class _Night:
         from quorum import expectations
 
         manifest = self._dbt.manifest()
-        described = {mart: catalog.descriptions(manifest, mart) for mart in (publish.BENCHMARKS, publish.TENANT_DAILY)}
+        described = {
+            mart: catalog.descriptions(manifest, mart) for mart in (publish.BENCHMARKS, publish.TENANT_DAILY)
+        }
         columns = {mart: tuple(meaning) for mart, (_, meaning) in described.items()}
         self._progress("checking the marts")
         with warehouse.opened(self.workspace, "tenant", read_only=True) as connection:
@@ -216,7 +220,10 @@ class _Night:
 
         self._progress("publishing")
         by_key = {keys.tenant_key: tenant for tenant, keys in self._keyring.tenants().items()}
-        bundles = [publish.Bundle(r["tenant_key"], self._keyring.bundle_key(by_key[r["tenant_key"]])) for r in bundled]
+        bundles = [
+            publish.Bundle(r["tenant_key"], self._keyring.bundle_key(by_key[r["tenant_key"]]))
+            for r in bundled
+        ]
         publication = publish.Publication(self.workspace, described, self._facts())
         try:
             publication.build(bundles, self._progress)

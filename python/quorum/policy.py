@@ -30,7 +30,15 @@ MAX_TOLERANCE_POINTS = Decimal(6)
 MAX_VALUE_SCALE = 10_000
 
 # From lax to strict; a workspace may only move a field to the right. `drop` is right of everything.
-STRICTNESS = {"keep": 0, "keep_listed": 1, "strip": 1, "truncate": 1, "generalise": 1, "tokenise_exact": 2, "tokenise": 2}
+STRICTNESS = {
+    "keep": 0,
+    "keep_listed": 1,
+    "strip": 1,
+    "truncate": 1,
+    "generalise": 1,
+    "tokenise_exact": 2,
+    "tokenise": 2,
+}
 DROP = 9
 
 
@@ -58,24 +66,39 @@ class Spec:
 
     def __post_init__(self) -> None:
         self._floor(self.period in MAX_RHO, "period", "day or week")
-        for name in ("max_cells", "history", "min_tenants", "tenant_cap", "atom_min_contributors", "value_scale"):
+        for name in (
+            "max_cells",
+            "history",
+            "min_tenants",
+            "tenant_cap",
+            "atom_min_contributors",
+            "value_scale",
+        ):
             self._floor(getattr(self, name) >= 1, name, "at least 1")
         for name in ("rho_atoms", "rho_parents", "delta", "gate_z", "tolerance_points"):
             value = getattr(self, name)
             self._floor(value.is_finite() and value > 0, name, "a positive number")
         self._floor(self.min_tenants >= MIN_TENANTS, "min_tenants", f"at least {MIN_TENANTS}")
-        self._floor(self.quorum >= MIN_QUORUM, "tenant_cap", f"at least {MIN_QUORUM} users for min_tenants together")
-        self._floor(self.rho <= MAX_RHO[self.period], "rho", f"at most {MAX_RHO[self.period]} a {self.period}")
+        self._floor(
+            self.quorum >= MIN_QUORUM, "tenant_cap", f"at least {MIN_QUORUM} users for min_tenants together"
+        )
+        self._floor(
+            self.rho <= MAX_RHO[self.period], "rho", f"at most {MAX_RHO[self.period]} a {self.period}"
+        )
         self._floor(self.delta <= MAX_DELTA, "delta", f"at most {MAX_DELTA}")
         self._floor(self.gate_z >= MIN_GATE_Z, "gate_z", f"at least {MIN_GATE_Z}")
         self._floor(
-            self.tolerance_points <= MAX_TOLERANCE_POINTS, "tolerance_points", f"at most {MAX_TOLERANCE_POINTS}"
+            self.tolerance_points <= MAX_TOLERANCE_POINTS,
+            "tolerance_points",
+            f"at most {MAX_TOLERANCE_POINTS}",
         )
         self._floor(self.value_scale <= MAX_VALUE_SCALE, "value_scale", f"at most {MAX_VALUE_SCALE}")
 
     def _floor(self, holds: bool, name: str, bound: str) -> None:
         if not holds:
-            raise Refused(f"release {self.name}: {name} is {getattr(self, name)}, the floor in code is {bound}")
+            raise Refused(
+                f"release {self.name}: {name} is {getattr(self, name)}, the floor in code is {bound}"
+            )
 
     @property
     def rho(self) -> Decimal:
@@ -135,7 +158,9 @@ def resolve(declared: Mapping[str, Any], override: Mapping[str, Any]) -> Spec:
     periods = declared["periods"]
     period = override.get("period", declared["default_period"])
     if period not in periods:
-        raise BadInput(f"policy/releases.yml: release {name}: period must be one of {', '.join(sorted(periods))}")
+        raise BadInput(
+            f"policy/releases.yml: release {name}: period must be one of {', '.join(sorted(periods))}"
+        )
 
     values = {k: v for k, v in declared.items() if k not in ("periods", "default_period")} | periods[period]
     values = {key: _number(name, key, value) for key, value in values.items()}
@@ -208,7 +233,9 @@ def budget(population: str, folder: Path, shipped: Path) -> Budget:
             if row["time_window"] not in limits:
                 raise BadInput(f"policy/budgets.csv line {number}: unknown window")
             if asked > limits[row["time_window"]]:
-                raise Refused(f"policy/budgets.csv line {number}: a budget may only be lower than the shipped one")
+                raise Refused(
+                    f"policy/budgets.csv line {number}: a budget may only be lower than the shipped one"
+                )
             limits[row["time_window"]] = asked
     return Budget(population, limits)
 
@@ -224,7 +251,9 @@ def _csv(path: Path) -> list[dict[str, str]]:
 def version(specs: list[Spec], budgets: list[Budget]) -> str:
     """Return a hash of the policy in force: floors, specs and budgets."""
     floors = [MIN_TENANTS, MIN_QUORUM, MAX_RHO, MAX_DELTA, MIN_GATE_Z, MAX_TOLERANCE_POINTS]
-    return _digest({"floors": floors, "specs": [asdict(s) for s in specs], "budgets": [b.limits for b in budgets]})
+    return _digest(
+        {"floors": floors, "specs": [asdict(s) for s in specs], "budgets": [b.limits for b in budgets]}
+    )
 
 
 def _digest(content: object) -> str:
@@ -246,5 +275,7 @@ def sensitivity(spec: Spec, key_count: int) -> float:
 def count_scale(spec: Spec, key_count: int) -> int:
     """Return the integer units of one active user: as many as the capped case leaves free, at least value_scale."""
     cap, scale = spec.tenant_cap, spec.value_scale
-    free = (scale * cap) ** 2 * min(2 * spec.max_cells, key_count) // (cap + 1) ** 2 - spec.max_cells * scale**2
+    free = (scale * cap) ** 2 * min(2 * spec.max_cells, key_count) // (
+        cap + 1
+    ) ** 2 - spec.max_cells * scale**2
     return max(scale, math.isqrt(max(free, 0)))

@@ -69,7 +69,9 @@ def sweep(workspace: Workspace) -> None:
 
 def _previous(workspace: Workspace, release: str) -> str | None:
     try:
-        previous = json.loads((workspace.operator_manifests / f"{release}.json").read_text("utf-8"))["previous"]
+        previous = json.loads((workspace.operator_manifests / f"{release}.json").read_text("utf-8"))[
+            "previous"
+        ]
     except (OSError, ValueError, KeyError):
         return None
     return previous if isinstance(previous, str) else None
@@ -104,15 +106,22 @@ class Publication:
         if not self._changed:
             self.discard()
             return None
-        listing = {str(p.relative_to(self._folder)): _sha256(p) for p in sorted(self._folder.rglob("*")) if p.is_file()}
+        listing = {
+            str(p.relative_to(self._folder)): _sha256(p)
+            for p in sorted(self._folder.rglob("*"))
+            if p.is_file()
+        }
         operator = self._workspace.operator_manifests
         operator.mkdir(exist_ok=True)
-        _write(operator / f"{self.id}.json", {
-            "release": self.id,
-            "previous": self._last.name if self._last else None,
-            **self._facts,
-            "files": listing,
-        })
+        _write(
+            operator / f"{self.id}.json",
+            {
+                "release": self.id,
+                "previous": self._last.name if self._last else None,
+                **self._facts,
+                "files": listing,
+            },
+        )
         for folder in [self._folder, *(p for p in self._folder.rglob("*") if p.is_dir())]:
             _sync(folder)
         _sync(self._folder.parent)
@@ -223,9 +232,13 @@ def verify(workspace: Workspace) -> int:
     if folder is None:
         return 0
     try:
-        listed = json.loads((workspace.operator_manifests / f"{folder.name}.json").read_text("utf-8"))["files"]
+        listed = json.loads((workspace.operator_manifests / f"{folder.name}.json").read_text("utf-8"))[
+            "files"
+        ]
     except (OSError, ValueError, KeyError):
-        raise Refused(f"release {folder.name} has no operator's manifest: restore restricted/ or publish again") from None
+        raise Refused(
+            f"release {folder.name} has no operator's manifest: restore restricted/ or publish again"
+        ) from None
     found = {str(p.relative_to(folder)): p for p in folder.rglob("*") if not p.is_dir()}
     for name in sorted(set(listed) | set(found)):
         if name not in found:

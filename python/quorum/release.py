@@ -136,7 +136,9 @@ def write_control(workspace: Workspace, due: list[Due]) -> None:
         }
         for d in due
     ]
-    keys = [{"release": name, "key": key} for name, key in sorted({(d.spec.name, k) for d in due for k in d.keys})]
+    keys = [
+        {"release": name, "key": key} for name, key in sorted({(d.spec.name, k) for d in due for k in d.keys})
+    ]
     with warehouse.opened(workspace, "cross_tenant") as connection:
         warehouse.replace(connection, "release_periods", pa.Table.from_pylist(periods, PERIODS))
         warehouse.replace(connection, "release_keys", pa.Table.from_pylist(keys, KEYS))

@@ -144,7 +144,11 @@ def of_keys(workspace: Workspace, keyring: Keyring, tenant: str | None) -> dict[
 def render(name: str, found: Mapping[str, Any]) -> str:
     """Put what a command found into words."""
     words = {"run": _run, "demo": _run, "plan": _plan, "ledger": _ledger, "status": _status, "keys": _keys}
-    return words[name](found) if name in words else _table([{"": key, " ": value} for key, value in found.items()])
+    return (
+        words[name](found)
+        if name in words
+        else _table([{"": key, " ": value} for key, value in found.items()])
+    )
 
 
 def _run(found: Mapping[str, Any]) -> str:
@@ -159,7 +163,11 @@ def _run(found: Mapping[str, Any]) -> str:
         + (f" ({', '.join(f'{reason} {n:,}' for reason, n in reasons.items())})" if reasons else ""),
         "",
         "Released, for whom a loss counts per user of one tenant and period",
-        *([_table(found["releases"])] if found["releases"] else ["  nothing was due: each closed period has its answer"]),
+        *(
+            [_table(found["releases"])]
+            if found["releases"]
+            else ["  nothing was due: each closed period has its answer"]
+        ),
         *(f"  refused: {refusal}" for refusal in found["refused"]),
         "",
         "Benchmark rows (every key of the public keyset has one)",
@@ -167,7 +175,11 @@ def _run(found: Mapping[str, Any]) -> str:
     for status, count in sorted(found["benchmark_rows"].items(), key=lambda item: -item[1]):
         lines.append(f"  {status:<11} {count:,}" + (f": {WITHHELD[status]}" if status in WITHHELD else ""))
     if found["highlights"]:
-        lines += ["", "For example, the feature on which cohorts differ most in the newest period", _table(found["highlights"])]
+        lines += [
+            "",
+            "For example, the feature on which cohorts differ most in the newest period",
+            _table(found["highlights"]),
+        ]
     lines += [
         "",
         f"Published     {found['published'] or 'nothing new: the last release stands'}, {found['bundles']:,} tenant bundles",
@@ -179,7 +191,10 @@ def _run(found: Mapping[str, Any]) -> str:
             "              quorum keys --tenant <tenant_id>",
         ]
     if found["development_key"]:
-        lines += ["", "The master key is a development key in the workspace: set QUORUM_MASTER_KEY before real data comes in."]
+        lines += [
+            "",
+            "The master key is a development key in the workspace: set QUORUM_MASTER_KEY before real data comes in.",
+        ]
     return "\n".join(lines)
 
 
@@ -187,7 +202,13 @@ def _plan(found: Mapping[str, Any]) -> str:
     if not found["due"]:
         return f"As of {found['as_of']} nothing is due: each closed period has its answer, and a run spends nothing."
     return "\n".join(
-        [f"As of {found['as_of']} a run would release", _table(found["due"]), "", "and ask of the budgets (rho)", _table(found["budgets"])]
+        [
+            f"As of {found['as_of']} a run would release",
+            _table(found["due"]),
+            "",
+            "and ask of the budgets (rho)",
+            _table(found["budgets"]),
+        ]
     )
 
 
@@ -198,7 +219,12 @@ def _ledger(found: Mapping[str, Any]) -> str:
 
 def _status(found: Mapping[str, Any]) -> str:
     tenants = found["tenants"]
-    head = [f"Published {found['published']}", f"Open      {found['open']}", "", f"{len(tenants):,} tenants with activity, the least fresh first"]
+    head = [
+        f"Published {found['published']}",
+        f"Open      {found['open']}",
+        "",
+        f"{len(tenants):,} tenants with activity, the least fresh first",
+    ]
     return "\n".join([*head, _table(tenants[:10])])
 
 
@@ -220,7 +246,9 @@ def _table(rows: list[dict[str, Any]]) -> str:
     """Lay rows out in columns as wide as their content."""
     cells = [list(rows[0])] + [[_cell(value) for value in row.values()] for row in rows]
     widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
-    return "\n".join("  " + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells)
+    return "\n".join(
+        "  " + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells
+    )
 
 
 def _cell(value: object) -> str:

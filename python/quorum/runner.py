@@ -10,6 +10,9 @@ from quorum.workspace import Workspace
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
+# The project does not change while a process lives, and a workspace does not change the manifest.
+_parsed: dict[str, "Manifest"] = {}
+
 
 class Dbt:
     """dbt over one workspace.
@@ -20,14 +23,13 @@ class Dbt:
 
     def __init__(self, workspace: Workspace) -> None:
         self._home = workspace.restricted / "dbt"
-        self._manifest: Manifest | None = None
         os.environ["QUORUM_WORKSPACE"] = str(workspace.root)
 
     def manifest(self) -> "Manifest":
         """Return dbt's manifest, parsed on first use."""
-        if self._manifest is None:
-            self._manifest = self._invoke("parse", [])
-        return self._manifest
+        if "manifest" not in _parsed:
+            _parsed["manifest"] = self._invoke("parse", [])
+        return _parsed["manifest"]
 
     def build(self, stage: str, target: str) -> None:
         """Build one selector of ``selectors.yml`` with its data tests.
@@ -35,7 +37,9 @@ class Dbt:
         Raises QuorumError that names the models or tests that failed, without a word of what they read.
         """
         self.manifest()
-        self._invoke("build", ["--selector", stage, "--target", target, "--exclude-resource-type", "unit_test"])
+        self._invoke(
+            "build", ["--selector", stage, "--target", target, "--exclude-resource-type", "unit_test"]
+        )
 
     def _invoke(self, command: str, arguments: list[str]) -> Any:
         from dbt.cli.main import dbtRunner
@@ -48,7 +52,7 @@ class Dbt:
             "--log-level", "none", "--log-level-file", "debug", "--no-use-colors",
         ]
         # fmt: on
-        outcome = dbtRunner(manifest=self._manifest).invoke([command, *arguments, *places])
+        outcome = dbtRunner(manifest=_parsed.get("manifest")).invoke([command, *arguments, *places])
         if outcome.success:
             return outcome.result
         failed = [

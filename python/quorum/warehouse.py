@@ -15,7 +15,9 @@ from quorum.workspace import Workspace
 
 
 @contextmanager
-def opened(workspace: Workspace, plane: str, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+def opened(
+    workspace: Workspace, plane: str, *, read_only: bool = False
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open one plane; its relations are in schema ``main``. Spilled data is encrypted."""
     path = workspace.plane(plane)
     try:
@@ -52,7 +54,9 @@ def has(connection: duckdb.DuckDBPyConnection, relation: str) -> bool:
     return bool(found and found[0])
 
 
-def rows(connection: duckdb.DuckDBPyConnection, query: str, parameters: list[Any] | None = None) -> list[dict[str, Any]]:
+def rows(
+    connection: duckdb.DuckDBPyConnection, query: str, parameters: list[Any] | None = None
+) -> list[dict[str, Any]]:
     """Return the query's rows as dictionaries."""
     result = connection.execute(query, parameters or [])
     names = [column[0] for column in result.description or []]

@@ -1,0 +1,36 @@
+# `make demo` and `make test` are all that a fresh machine needs: python3 with venv, and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKSPACE ?= workspace
+
+.PHONY: demo test lint soak bench clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/installed
+	$(BIN)/quorum demo --workspace $(WORKSPACE)
+
+test: lint
+	$(BIN)/pytest -m "not soak"
+
+soak: $(VENV)/installed
+	$(BIN)/pytest -m soak
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check python bench
+	$(BIN)/ruff format --check python bench
+	$(BIN)/mypy
+	mkdir -p target/lint/warehouse target/lint/restricted
+	QUORUM_WORKSPACE=target/lint $(BIN)/sqlfluff lint models tests --disable-progress-bar
+
+bench: $(VENV)/installed
+	$(BIN)/python bench/nightly.py
+
+$(VENV)/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+clean:
+	rm -rf $(VENV) target logs .mypy_cache .ruff_cache .pytest_cache
