@@ -10,6 +10,16 @@
     end
 {%- endmacro %}
 
+{#- An ISO 3166 code, or nothing. -#}
+{% macro country_code(country) -%}
+    case when regexp_full_match({{ country }}, '[A-Z]{2}') then {{ country }} end
+{%- endmacro %}
+
+{#- A word that the vocabulary lists, else `otherwise`. -#}
+{% macro listed_word(value, words, otherwise='null') -%}
+    case when {{ in_words(value, words) }} then {{ value }} else {{ otherwise }} end
+{%- endmacro %}
+
 {#- Path only, and of the path only the words that the vocabulary lists. -#}
 {% macro strip_url(url, words) -%}
     {{ known_segments("regexp_replace(regexp_replace(" ~ url ~ ", '[?#].*$', ''), '^[A-Za-z][A-Za-z0-9+.-]*:(//[^/]*)?', '')", '/', words) }}

@@ -33,7 +33,7 @@ members as (
         tenants.size_band,
         tenants.benchmark_consent
     from periods
-    inner join tenants on tenants.valid_from <= periods.period_start
+    inner join tenants on periods.period_start >= tenants.valid_from
     qualify row_number() over (
         partition by periods.period_start, tenants.tenant_key order by tenants.valid_from desc
     ) = 1
@@ -60,7 +60,8 @@ wide_enough_{{ loop.index }} as (
     select period_start, {{ level | join(', ') }}
     from remaining_{{ loop.index0 }}
     group by period_start, {{ level | join(', ') }}
-    having count(distinct contributor_key) >= max(atom_min_contributors)
+    having
+        count(distinct contributor_key) >= max(atom_min_contributors)
         or count(*) filter (where listing = 'default') > 0
 
 ),
@@ -72,11 +73,9 @@ placed_{{ loop.index }} as (
         {%- for attribute in attributes %}
         remaining.{{ attribute }},
         {%- endfor %}
-        {%- for attribute in attributes %}
-        {{ 'remaining.' ~ attribute if attribute in level else "'*'" }} as cohort_{{ attribute }}{{ ',' if not loop.last }}
-        {%- endfor %}
+        {{ cohort_labels(attributes, level, 'remaining') }}
     from remaining_{{ loop.index0 }} as remaining
-    inner join wide_enough_{{ loop.index }} as wide_enough using (period_start, {{ level | join(', ') }})
+    semi join wide_enough_{{ loop.index }} using (period_start, {{ level | join(', ') }})
 
 ),
 
@@ -95,9 +94,12 @@ placed as (
     union all
     {%- endfor %}
     select distinct
-        period_start, {{ attributes | join(', ') }},
-        {%- for attribute in attributes %} '*' as cohort_{{ attribute }}{{ ',' if not loop.last }}{% endfor %}
-    from remaining_{{ levels | length }}
+        remaining.period_start,
+        {%- for attribute in attributes %}
+        remaining.{{ attribute }},
+        {%- endfor %}
+        {{ cohort_labels(attributes, [], 'remaining') }}
+    from remaining_{{ levels | length }} as remaining
 
 ),
 

@@ -7,19 +7,31 @@ with files as (
 
 accepted as (
 
-    select landing_file, count(*) as row_count from {{ ref('int_events') }} group by landing_file
+    select
+        landing_file,
+        count(*) as row_count
+    from {{ ref('int_events') }}
+    group by landing_file
 
 ),
 
 duplicate as (
 
-    select landing_file, count(*) as row_count from {{ ref('int_duplicates') }} group by landing_file
+    select
+        landing_file,
+        count(*) as row_count
+    from {{ ref('int_duplicates') }}
+    group by landing_file
 
 ),
 
 quarantined as (
 
-    select landing_file, count(*) as row_count from {{ ref('int_quarantine') }} group by landing_file
+    select
+        landing_file,
+        count(*) as row_count
+    from {{ ref('int_quarantine') }}
+    group by landing_file
 
 ),
 

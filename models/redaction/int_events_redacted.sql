@@ -29,7 +29,7 @@ redacted as (
         keys.tenant_key,
         {{ redact('event_id', token_forms('landed.event_id', 'event')) }} as event_key,
         {{ redact('event_name', {
-            'keep_listed': "case when " ~ in_words('landed.event_name', 'policies.event_name_words') ~ " then landed.event_name else 'unlisted' end"
+            'keep_listed': listed_word('landed.event_name', 'policies.event_name_words', otherwise="'unlisted'")
         }) }} as event_name,
         {{ redact('feature', {'keep_listed': 'features.feature'}) }} as feature,
         {{ redact('occurred_at', {'keep': 'landed.occurred_at'}) }} as occurred_at,
@@ -43,10 +43,8 @@ redacted as (
         {{ redact('referrer', {'generalise': referrer_channel('landed.referrer')}) }} as referrer_channel,
         {{ redact('ip', {'truncate': truncate_ip('landed.ip')}) }} as ip_network,
         {{ redact('user_agent', {'generalise': user_agent_family('landed.user_agent')}) }} as user_agent_family,
-        {{ redact('country', {'keep': "case when regexp_full_match(landed.country, '[A-Z]{2}') then landed.country end"}) }} as country,
-        {{ redact('platform', {
-            'keep_listed': "case when " ~ in_words('landed.platform', 'policies.platform_words') ~ " then landed.platform end"
-        }) }} as platform,
+        {{ redact('country', {'keep': country_code('landed.country')}) }} as country,
+        {{ redact('platform', {'keep_listed': listed_word('landed.platform', 'policies.platform_words')}) }} as platform,
         {{ redact('duration_ms', {'keep': 'landed.duration_ms'}) }} as duration_ms,
         {{ redact('value_minor', {'keep': 'landed.value_minor'}) }} as value_minor,
         {{ allow_listed_json('landed.properties', 'policies.property_rules') }} as properties,

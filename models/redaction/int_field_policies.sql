@@ -27,9 +27,15 @@ formats as (
 -- the most particular word wins: the workspace's over the shipped one, the format's over that for all formats
 candidates as (
 
-    select source_format, field, class, action, 1 as priority from shipped
-    union all
-    select source_format, field, class, action, 2 as priority from overrides
+    select
+        *,
+        1 as priority
+    from shipped
+    union all by name
+    select
+        *,
+        2 as priority
+    from overrides
 
 ),
 
@@ -51,7 +57,10 @@ decided as (
 
 words as (
 
-    select formats.source_format, vocabulary.field, list(distinct vocabulary.word order by vocabulary.word) as words
+    select
+        formats.source_format,
+        vocabulary.field,
+        list(distinct vocabulary.word order by vocabulary.word) as words
     from formats
     inner join {{ ref('vocabulary') }} as vocabulary on vocabulary.source_format in ('*', formats.source_format)
     group by formats.source_format, vocabulary.field
@@ -69,8 +78,10 @@ by_format as (
         max(words.words) filter (where decided.field = '{{ field }}') as {{ field }}_words,
         {%- endfor %}
         coalesce(
-            list({property: substr(decided.field, 12), class: decided.class, words: words.words} order by decided.field)
-            filter (where starts_with(decided.field, 'properties.') and decided.action = 'keep'),
+            list(
+                struct_pack(property := substr(decided.field, 12), class := decided.class, words := words.words)
+                order by decided.field
+            ) filter (where starts_with(decided.field, 'properties.') and decided.action = 'keep'),
             []
         ) as property_rules
     from decided

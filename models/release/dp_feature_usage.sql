@@ -124,10 +124,20 @@ cells as (
 -- every cell of the public keyset has a row, empty or not
 keyset as (
 
-    select atoms.period_start, atoms.cohort_key, 'active_users' as metric, cast(null as varchar) as key from atoms
+    select
+        period_start,
+        cohort_key,
+        'active_users' as metric,
+        cast(null as varchar) as key
+    from atoms
     union all
-    select atoms.period_start, atoms.cohort_key, 'adopters' as metric, keys.feature as key
-    from atoms cross join keys
+    select
+        atoms.period_start,
+        atoms.cohort_key,
+        'adopters' as metric,
+        keys.feature as key
+    from atoms
+    cross join keys
 
 ),
 

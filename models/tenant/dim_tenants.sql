@@ -1,6 +1,9 @@
 with keys as (
 
-    select tenant_id, tenant_key from {{ source('keyring', 'tenant_keys') }}
+    select
+        tenant_id,
+        tenant_key
+    from {{ source('keyring', 'tenant_keys') }}
 
 ),
 
@@ -26,7 +29,7 @@ versions as (
             when listed.tenant_id is null then 'unlisted'
             else 'listed'
         end as listing,
-        registry.* exclude (tenant_id)
+        registry.*
     from keys
     left join listed on keys.tenant_id = listed.tenant_id
     inner join registry on coalesce(listed.tenant_id, '*') = registry.tenant_id

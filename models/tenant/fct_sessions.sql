@@ -37,7 +37,10 @@ marked as (
 
     select
         *,
-        coalesce({{ starts_session('occurred_at', 'event_key', 'session_timeout_seconds', 'tenant_key, unit_key') }}, true) as is_start
+        coalesce(
+            {{ starts_session('occurred_at', 'event_key', 'session_timeout_seconds', 'tenant_key, unit_key') }},
+            true
+        ) as is_start
     from to_cut
 
 ),

@@ -18,7 +18,10 @@ calendar as (
 
 active_days as (
 
-    select distinct tenant_key, activity_date from user_days
+    select distinct
+        tenant_key,
+        activity_date
+    from user_days
 
 ),
 

@@ -47,15 +47,13 @@ def command(function: Callable[..., Printed]) -> Callable[..., None]:
             _fail("stopped; the last release stands, and the next run goes on from here", 130)
         except Exception as error:  # a traceback could echo data: say what kind, keep the rest to ourselves
             _fail(f"unexpected {type(error).__name__}: run again, and report it if it stays", 70)
-        click.echo(
-            json.dumps(found, indent=2, default=str) if as_json else report.render(function.__name__, found)
-        )
+        click.echo(json.dumps(found, indent=2, default=str) if as_json else report.render(function.__name__, found))
         if found.get("problems"):
             for problem in found["problems"]:
                 click.echo(f"quorum: {problem}", err=True)
             sys.exit(BadInput.exit_code)
 
-    return run  # type: ignore[no-any-return]  # click's decorators are untyped here
+    return run
 
 
 def _fail(message: str, code: int) -> None:

@@ -92,15 +92,9 @@ def benchmark_features(columns: tuple[str, ...], features: list[str]) -> Suite:
             ),
             gxe.ExpectColumnValuesToBeInSet(column="status", value_set=["released", *withheld]),
             gxe.ExpectColumnValuesToBeInSet(column="feature", value_set=features),
-            gxe.ExpectColumnValuesToBeBetween(
-                column="rho", strict_min=True, min_value=0, max_value=LARGEST_RHO
-            ),
-            gxe.ExpectColumnValuesToBeBetween(
-                column="delta", strict_min=True, min_value=0, max_value=float(MAX_DELTA)
-            ),
-            gxe.ExpectColumnValuesToBeBetween(
-                column="tolerance_points", max_value=float(MAX_TOLERANCE_POINTS)
-            ),
+            gxe.ExpectColumnValuesToBeBetween(column="rho", strict_min=True, min_value=0, max_value=LARGEST_RHO),
+            gxe.ExpectColumnValuesToBeBetween(column="delta", strict_min=True, min_value=0, max_value=float(MAX_DELTA)),
+            gxe.ExpectColumnValuesToBeBetween(column="tolerance_points", max_value=float(MAX_TOLERANCE_POINTS)),
             gxe.ExpectColumnValuesToNotBeNull(
                 column="adoption_share", row_condition='status=="released"', condition_parser="pandas"
             ),

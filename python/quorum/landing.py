@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, cast
 from urllib.parse import unquote
 
 import duckdb
@@ -146,9 +146,7 @@ def _load_file(connection: duckdb.DuckDBPyConnection, source: Source) -> None:
 
         connection.begin()
         try:
-            if not connection.execute(
-                "select 1 from landing_files where landing_file = ?", [digest]
-            ).fetchone():
+            if not connection.execute("select 1 from landing_files where landing_file = ?", [digest]).fetchone():
                 _insert(connection, source, digest, before.st_size)
             connection.execute(
                 "insert or replace into landing_names values (?, ?, ?, ?)",
@@ -171,8 +169,7 @@ def _load_file(connection: duckdb.DuckDBPyConnection, source: Source) -> None:
 
 def _insert(connection: duckdb.DuckDBPyConnection, source: Source, digest: str, size: int) -> None:
     count = 0
-    opener = gzip.open if source.path.endswith(".gz") else open
-    with opener(source.file, "rb") as stream:
+    with _opened(source) as stream:
         for first_row, lines in _chunks(stream):
             incoming = _rows(source, digest, first_row, lines)
             connection.register("incoming", incoming)
@@ -183,6 +180,12 @@ def _insert(connection: duckdb.DuckDBPyConnection, source: Source, digest: str, 
         "insert into landing_files values (?, ?, ?, ?, ?, ?, 'loaded')",
         [digest, source.path, source.source_format, source.tenant, size, count],
     )
+
+
+def _opened(source: Source) -> IO[bytes]:
+    if source.path.endswith(".gz"):
+        return cast(IO[bytes], gzip.open(source.file, "rb"))
+    return source.file.open("rb")
 
 
 def _chunks(stream: IO[bytes]) -> Iterator[tuple[int, list[bytes]]]:
@@ -205,17 +208,12 @@ def _rows(source: Source, digest: str, first_row: int, lines: list[bytes]) -> pa
         text, broken = raw.cast(pa.string()), pa.array([False] * len(raw))
     except pa.ArrowInvalid:
         decoded = [(value or b"").decode("utf-8", "replace") for value in raw.to_pylist()]
-        broken = pa.array(
-            [(value or b"") != new.encode() for value, new in zip(raw.to_pylist(), decoded, strict=True)]
-        )
+        broken = pa.array([(value or b"") != new.encode() for value, new in zip(raw.to_pylist(), decoded, strict=True)])
         text = pc.if_else(oversized, pa.scalar(None, pa.string()), pa.array(decoded))
-    defect = pc.if_else(
-        oversized, "oversized", pc.if_else(broken, "unparsable", pa.scalar(None, pa.string()))
-    )
+    defect = pc.if_else(oversized, "oversized", pc.if_else(broken, "unparsable", pa.scalar(None, pa.string())))
     numbers = pa.array(range(first_row, first_row + len(lines)), pa.int64())
     constants = [
-        pa.repeat(pa.scalar(value, pa.string()), len(lines))
-        for value in (digest, source.source_format, source.tenant)
+        pa.repeat(pa.scalar(value, pa.string()), len(lines)) for value in (digest, source.source_format, source.tenant)
     ]
     rows = pa.table([constants[0], numbers, constants[1], constants[2], text, defect], schema=ROWS)
     blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(text)), 0)

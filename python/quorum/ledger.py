@@ -148,13 +148,9 @@ class Ledger:
         """Return all answers of a release, by period."""
         with self._book() as book:
             commits = [commit for commit in book.commits if book.slot(commit).release == release]
-            return [
-                book.answer(commit) for commit in sorted(commits, key=lambda commit: book.slot(commit).start)
-            ]
+            return [book.answer(commit) for commit in sorted(commits, key=lambda commit: book.slot(commit).start)]
 
-    def eligible(
-        self, population: str, period: Period, start: date, cohort_map: str
-    ) -> frozenset[str] | None:
+    def eligible(self, population: str, period: Period, start: date, cohort_map: str) -> frozenset[str] | None:
         """Return the atoms a gate drew, once per population, period and map; None before that."""
         with self._book() as book:
             commit = book.find_commit("draw", _draw(population, period, start, cohort_map))
@@ -173,9 +169,7 @@ class Ledger:
         }
         with self._book() as book:
             book.refuse_if_answered(slot)
-            budget.check(
-                slot, cost, {window: book.spent(slot.population, window, slot.start) for window in WINDOWS}
-            )
+            budget.check(slot, cost, {window: book.spent(slot.population, window, slot.start) for window in WINDOWS})
             return Reservation.parse(book.chain.append("reserve", facts))
 
     def commit(self, reservation: Reservation, payload: dict[str, Any], gate: Gate | None = None) -> Answer:
@@ -202,9 +196,7 @@ class Ledger:
                 raise Refused(f"reservation {reservation.seq} is not of this ledger")
             book.refuse_if_answered(slot)
             if draw and book.find_commit("draw", draw):
-                raise Refused(
-                    f"the gate of {slot.population} for {slot.start} was drawn already: use that draw"
-                )
+                raise Refused(f"the gate of {slot.population} for {slot.start} was drawn already: use that draw")
             return book.answer(book.chain.append_commit(facts, content))
 
     def charges(self, population: str | None = None) -> list[Reservation]:
@@ -248,9 +240,7 @@ class _Book:
 
     @cached_property
     def reservations(self) -> dict[int, Reservation]:
-        return {
-            entry.seq: Reservation.parse(entry) for entry in self.chain.entries if entry.kind == "reserve"
-        }
+        return {entry.seq: Reservation.parse(entry) for entry in self.chain.entries if entry.kind == "reserve"}
 
     def slot(self, commit: Entry) -> Slot:
         return self.reservations[commit.facts["reservation"]].slot

@@ -48,9 +48,7 @@ class Chain:
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
-        records: sa.ScalarResult[str] = connection.scalars(
-            sa.select(_entries.c.record).order_by(_entries.c.seq)
-        )
+        records: sa.ScalarResult[str] = connection.scalars(sa.select(_entries.c.record).order_by(_entries.c.seq))
         self.entries = check(parse((record.encode() for record in records), _NAME), _NAME)
 
     def append(self, kind: str, facts: Mapping[str, Any]) -> Entry:
@@ -86,9 +84,7 @@ class Store:
         engine = _engine(url)
         with _one_line(), engine.begin() as connection:
             if sa.inspect(connection).has_table(_entries.name):
-                raise Refused(
-                    f"there is a ledger at {engine.url} already, and what it spent must not be forgotten"
-                )
+                raise Refused(f"there is a ledger at {engine.url} already, and what it spent must not be forgotten")
             _metadata.create_all(connection)
             if engine.dialect.name == "sqlite":
                 for trigger in _SQLITE_TRIGGERS:
@@ -105,9 +101,7 @@ class Store:
         with _one_line():
             found = found and sa.inspect(engine).has_table(_entries.name)
         if not found:
-            raise Refused(
-                f"there is no ledger at {engine.url}: put it back, a new one would forget what was spent"
-            )
+            raise Refused(f"there is no ledger at {engine.url}: put it back, a new one would forget what was spent")
         return cls(engine)
 
     @contextmanager

@@ -91,9 +91,7 @@ def measure(
     flat = [value for atom in atoms for value in cells.atoms[atom]]
     noisy = _split(noise(flat, plan.atom_scale), width)
 
-    passed = eligible_atoms(
-        spec, plan, [cells.atoms[atom][0] for atom in atoms], [vector[0] for vector in noisy]
-    )
+    passed = eligible_atoms(spec, plan, [cells.atoms[atom][0] for atom in atoms], [vector[0] for vector in noisy])
     eligible = frozenset(a.key for a, ok in zip(atoms, passed, strict=True) if ok) if drawn is None else drawn
 
     exact_sums = [sum(cells.atoms[atom][i] for atom in atoms if atom.key in eligible) for i in range(width)]

@@ -140,16 +140,12 @@ class _Night:
             run_control = pa.table({"as_of": pa.array([self.report.as_of], pa.date32())})
             warehouse.replace(connection, "run_control", run_control)
             warehouse.replace(connection, "registry_tenants", tenants.to_arrow())
-            warehouse.replace(
-                connection, "field_policy_overrides", pa.Table.from_pylist(fields, FIELD_POLICIES)
-            )
+            warehouse.replace(connection, "field_policy_overrides", pa.Table.from_pylist(fields, FIELD_POLICIES))
             self.report.problems = landing.load(connection, self.workspace.landing, settings.formats())
         self._progress("typing and judging the new rows")
         self._dbt.build("landed", "tenant")
         with warehouse.opened(self.workspace, "restricted", read_only=True) as connection:
-            found = warehouse.rows(
-                connection, "select distinct tenant_id from int_events_landed where reason is null"
-            )
+            found = warehouse.rows(connection, "select distinct tenant_id from int_events_landed where reason is null")
         # keys come before tokens: every tenant on the registry and every one that has just landed
         self._keyring.ensure({row.tenant_id for row in tenants.rows} | {row["tenant_id"] for row in found})
 
@@ -198,13 +194,11 @@ class _Night:
         from quorum import expectations
 
         manifest = self._dbt.manifest()
-        described = {
-            mart: catalog.descriptions(manifest, mart) for mart in (publish.BENCHMARKS, publish.TENANT_DAILY)
-        }
+        described = {mart: catalog.descriptions(manifest, mart) for mart in (publish.BENCHMARKS, publish.TENANT_DAILY)}
         columns = {mart: tuple(meaning) for mart, (_, meaning) in described.items()}
         self._progress("checking the marts")
         with warehouse.opened(self.workspace, "tenant", read_only=True) as connection:
-            daily = connection.execute(f"select * from {publish.TENANT_DAILY}").df()  # noqa: S608
+            daily = connection.execute(f"select * from {publish.TENANT_DAILY}").df()
             bundled = warehouse.rows(
                 connection,
                 "select tenant_key from dim_tenants where listing <> 'default' "
@@ -212,7 +206,7 @@ class _Night:
                 "and publish_bundle order by tenant_key",
             )
         with warehouse.opened(self.workspace, "released", read_only=True) as connection:
-            benchmarks = connection.execute(f"select * from {publish.BENCHMARKS}").df()  # noqa: S608
+            benchmarks = connection.execute(f"select * from {publish.BENCHMARKS}").df()
         expectations.check(expectations.tenant_daily(columns[publish.TENANT_DAILY]), daily)
         keys = catalog_keys(self.workspace)
         expectations.check(expectations.benchmark_features(columns[publish.BENCHMARKS], keys), benchmarks)
@@ -220,10 +214,7 @@ class _Night:
 
         self._progress("publishing")
         by_key = {keys.tenant_key: tenant for tenant, keys in self._keyring.tenants().items()}
-        bundles = [
-            publish.Bundle(r["tenant_key"], self._keyring.bundle_key(by_key[r["tenant_key"]]))
-            for r in bundled
-        ]
+        bundles = [publish.Bundle(r["tenant_key"], self._keyring.bundle_key(by_key[r["tenant_key"]])) for r in bundled]
         publication = publish.Publication(self.workspace, described, self._facts())
         try:
             publication.build(bundles, self._progress)

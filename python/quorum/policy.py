@@ -18,8 +18,8 @@ from typing import Any
 
 import yaml
 
+from quorum.budget import WINDOWS, Budget
 from quorum.errors import BadInput, Refused
-from quorum.budget import Budget
 
 MIN_TENANTS = 5
 MIN_QUORUM = 50  # users: min_tenants * tenant_cap
@@ -79,12 +79,8 @@ class Spec:
             value = getattr(self, name)
             self._floor(value.is_finite() and value > 0, name, "a positive number")
         self._floor(self.min_tenants >= MIN_TENANTS, "min_tenants", f"at least {MIN_TENANTS}")
-        self._floor(
-            self.quorum >= MIN_QUORUM, "tenant_cap", f"at least {MIN_QUORUM} users for min_tenants together"
-        )
-        self._floor(
-            self.rho <= MAX_RHO[self.period], "rho", f"at most {MAX_RHO[self.period]} a {self.period}"
-        )
+        self._floor(self.quorum >= MIN_QUORUM, "tenant_cap", f"at least {MIN_QUORUM} users for min_tenants together")
+        self._floor(self.rho <= MAX_RHO[self.period], "rho", f"at most {MAX_RHO[self.period]} a {self.period}")
         self._floor(self.delta <= MAX_DELTA, "delta", f"at most {MAX_DELTA}")
         self._floor(self.gate_z >= MIN_GATE_Z, "gate_z", f"at least {MIN_GATE_Z}")
         self._floor(
@@ -96,9 +92,7 @@ class Spec:
 
     def _floor(self, holds: bool, name: str, bound: str) -> None:
         if not holds:
-            raise Refused(
-                f"release {self.name}: {name} is {getattr(self, name)}, the floor in code is {bound}"
-            )
+            raise Refused(f"release {self.name}: {name} is {getattr(self, name)}, the floor in code is {bound}")
 
     @property
     def rho(self) -> Decimal:
@@ -158,9 +152,7 @@ def resolve(declared: Mapping[str, Any], override: Mapping[str, Any]) -> Spec:
     periods = declared["periods"]
     period = override.get("period", declared["default_period"])
     if period not in periods:
-        raise BadInput(
-            f"policy/releases.yml: release {name}: period must be one of {', '.join(sorted(periods))}"
-        )
+        raise BadInput(f"policy/releases.yml: release {name}: period must be one of {', '.join(sorted(periods))}")
 
     values = {k: v for k, v in declared.items() if k not in ("periods", "default_period")} | periods[period]
     values = {key: _number(name, key, value) for key, value in values.items()}
@@ -169,7 +161,7 @@ def resolve(declared: Mapping[str, Any], override: Mapping[str, Any]) -> Spec:
             asked = _number(name, key, override[key])
             if asked > values[key] if direction == "lower" else asked < values[key]:
                 raise Refused(
-                    f"policy/releases.yml: release {name}: {key} may only be {direction} than {values[key]}, not {asked}"
+                    f"policy/releases.yml: release {name}: {key} may only be {direction} than {values[key]}: {asked}"
                 )
             values[key] = asked
     try:
@@ -225,19 +217,19 @@ def field_overrides(folder: Path, shipped: Path) -> list[dict[str, str]]:
 
 def budget(population: str, folder: Path, shipped: Path) -> Budget:
     """Return a population's limits: the shipped ones, or lower ones of ``policy/budgets.csv``."""
-    limits = {r["time_window"]: Decimal(r["rho"]) for r in _csv(shipped) if r["population"] == population}
+    limits = {row["time_window"]: Decimal(row["rho"]) for row in _csv(shipped) if row["population"] == population}
     path = folder / "budgets.csv"
     for number, row in enumerate(_csv(path) if path.is_file() else [], start=2):
-        if row["population"] == population:
-            asked = _number(population, "rho_atoms", row["rho"])
-            if row["time_window"] not in limits:
-                raise BadInput(f"policy/budgets.csv line {number}: unknown window")
-            if asked > limits[row["time_window"]]:
-                raise Refused(
-                    f"policy/budgets.csv line {number}: a budget may only be lower than the shipped one"
-                )
-            limits[row["time_window"]] = asked
-    return Budget(population, limits)
+        window = row["time_window"]
+        if row["population"] != population:
+            continue
+        if window not in limits:
+            raise BadInput(f"policy/budgets.csv line {number}: unknown window")
+        asked = _number(population, "rho_atoms", row["rho"])
+        if asked > limits[window]:
+            raise Refused(f"policy/budgets.csv line {number}: a budget may only be lower than the shipped one")
+        limits[window] = asked
+    return Budget(population, {window: limits[window] for window in WINDOWS if window in limits})
 
 
 def _csv(path: Path) -> list[dict[str, str]]:
@@ -251,9 +243,7 @@ def _csv(path: Path) -> list[dict[str, str]]:
 def version(specs: list[Spec], budgets: list[Budget]) -> str:
     """Return a hash of the policy in force: floors, specs and budgets."""
     floors = [MIN_TENANTS, MIN_QUORUM, MAX_RHO, MAX_DELTA, MIN_GATE_Z, MAX_TOLERANCE_POINTS]
-    return _digest(
-        {"floors": floors, "specs": [asdict(s) for s in specs], "budgets": [b.limits for b in budgets]}
-    )
+    return _digest({"floors": floors, "specs": [asdict(s) for s in specs], "budgets": [b.limits for b in budgets]})
 
 
 def _digest(content: object) -> str:
@@ -275,7 +265,5 @@ def sensitivity(spec: Spec, key_count: int) -> float:
 def count_scale(spec: Spec, key_count: int) -> int:
     """Return the integer units of one active user: as many as the capped case leaves free, at least value_scale."""
     cap, scale = spec.tenant_cap, spec.value_scale
-    free = (scale * cap) ** 2 * min(2 * spec.max_cells, key_count) // (
-        cap + 1
-    ) ** 2 - spec.max_cells * scale**2
+    free = (scale * cap) ** 2 * min(2 * spec.max_cells, key_count) // (cap + 1) ** 2 - spec.max_cells * scale**2
     return max(scale, math.isqrt(max(free, 0)))

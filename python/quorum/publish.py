@@ -69,9 +69,7 @@ def sweep(workspace: Workspace) -> None:
 
 def _previous(workspace: Workspace, release: str) -> str | None:
     try:
-        previous = json.loads((workspace.operator_manifests / f"{release}.json").read_text("utf-8"))[
-            "previous"
-        ]
+        previous = json.loads((workspace.operator_manifests / f"{release}.json").read_text("utf-8"))["previous"]
     except (OSError, ValueError, KeyError):
         return None
     return previous if isinstance(previous, str) else None
@@ -94,7 +92,7 @@ class Publication:
         self._folder.mkdir(parents=True)
         with self._source() as source:
             self._benchmarks(source)
-            kept = set(os.listdir(self._last / "tenants")) if self._last else set()
+            kept = {folder.name for folder in (self._last / "tenants").iterdir()} if self._last else set()
             for number, bundle in enumerate(bundles, start=1):
                 self._bundle(source, bundle)
                 if number % 100 == 0:
@@ -106,11 +104,7 @@ class Publication:
         if not self._changed:
             self.discard()
             return None
-        listing = {
-            str(p.relative_to(self._folder)): _sha256(p)
-            for p in sorted(self._folder.rglob("*"))
-            if p.is_file()
-        }
+        listing = {str(p.relative_to(self._folder)): _sha256(p) for p in sorted(self._folder.rglob("*")) if p.is_file()}
         operator = self._workspace.operator_manifests
         operator.mkdir(exist_ok=True)
         _write(
@@ -232,9 +226,7 @@ def verify(workspace: Workspace) -> int:
     if folder is None:
         return 0
     try:
-        listed = json.loads((workspace.operator_manifests / f"{folder.name}.json").read_text("utf-8"))[
-            "files"
-        ]
+        listed = json.loads((workspace.operator_manifests / f"{folder.name}.json").read_text("utf-8"))["files"]
     except (OSError, ValueError, KeyError):
         raise Refused(
             f"release {folder.name} has no operator's manifest: restore restricted/ or publish again"

@@ -136,9 +136,7 @@ def write_control(workspace: Workspace, due: list[Due]) -> None:
         }
         for d in due
     ]
-    keys = [
-        {"release": name, "key": key} for name, key in sorted({(d.spec.name, k) for d in due for k in d.keys})
-    ]
+    keys = [{"release": name, "key": key} for name, key in sorted({(d.spec.name, k) for d in due for k in d.keys})]
     with warehouse.opened(workspace, "cross_tenant") as connection:
         warehouse.replace(connection, "release_periods", pa.Table.from_pylist(periods, PERIODS))
         warehouse.replace(connection, "release_keys", pa.Table.from_pylist(keys, KEYS))
@@ -167,7 +165,7 @@ def _read_cells(workspace: Workspace, due: Due) -> tuple[Cells, str]:
     with warehouse.opened(workspace, "cross_tenant", read_only=True) as connection:
         rows = warehouse.rows(
             connection,
-            f"select cohort_key, metric, key, value from dp_{due.spec.name} where period_start = ?",  # noqa: S608
+            f"select cohort_key, metric, key, value from dp_{due.spec.name} where period_start = ?",
             [due.start],
         )
         atoms = warehouse.rows(

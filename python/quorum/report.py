@@ -76,7 +76,7 @@ def _highlights(workspace: Workspace) -> list[dict[str, Any]]:
                 round(adoption_share_low, 3) as low, round(adoption_share_high, 3) as high
             from newest semi join spread using (feature)
             order by cohort_level desc, adoption_share desc limit 8
-            """,  # noqa: S608
+            """,
         )
 
 
@@ -144,11 +144,7 @@ def of_keys(workspace: Workspace, keyring: Keyring, tenant: str | None) -> dict[
 def render(name: str, found: Mapping[str, Any]) -> str:
     """Put what a command found into words."""
     words = {"run": _run, "demo": _run, "plan": _plan, "ledger": _ledger, "status": _status, "keys": _keys}
-    return (
-        words[name](found)
-        if name in words
-        else _table([{"": key, " ": value} for key, value in found.items()])
-    )
+    return words[name](found) if name in words else _table([{"": key, " ": value} for key, value in found.items()])
 
 
 def _run(found: Mapping[str, Any]) -> str:
@@ -182,13 +178,14 @@ def _run(found: Mapping[str, Any]) -> str:
         ]
     lines += [
         "",
-        f"Published     {found['published'] or 'nothing new: the last release stands'}, {found['bundles']:,} tenant bundles",
+        f"Published     {found['published'] or 'nothing new: the last release stands'}",
         f"Open          {found['open']}/cross_tenant/benchmarks.duckdb (or the Parquet beside it)",
     ]
     if found["bundle"]:
         lines += [
-            f"              {found['open']}/tenants/{found['bundle']}/tenant.duckdb is encrypted; one tenant's key, and how to open it:",
-            "              quorum keys --tenant <tenant_id>",
+            f"              {found['open']}/tenants/{found['bundle']}/tenant.duckdb",
+            f"              and {found['bundles'] - 1:,} more; each is encrypted with its tenant's own key:",
+            "              quorum keys --tenant <tenant_id> hands it over and says how to open the file",
         ]
     if found["development_key"]:
         lines += [
@@ -246,9 +243,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
     """Lay rows out in columns as wide as their content."""
     cells = [list(rows[0])] + [[_cell(value) for value in row.values()] for row in rows]
     widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
-    return "\n".join(
-        "  " + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells
-    )
+    return "\n".join("  " + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells)
 
 
 def _cell(value: object) -> str:

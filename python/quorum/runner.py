@@ -37,9 +37,7 @@ class Dbt:
         Raises QuorumError that names the models or tests that failed, without a word of what they read.
         """
         self.manifest()
-        self._invoke(
-            "build", ["--selector", stage, "--target", target, "--exclude-resource-type", "unit_test"]
-        )
+        self._invoke("build", ["--selector", stage, "--target", target, "--exclude-resource-type", "unit_test"])
 
     def _invoke(self, command: str, arguments: list[str]) -> Any:
         from dbt.cli.main import dbtRunner

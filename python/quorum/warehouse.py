@@ -15,9 +15,7 @@ from quorum.workspace import Workspace
 
 
 @contextmanager
-def opened(
-    workspace: Workspace, plane: str, *, read_only: bool = False
-) -> Iterator[duckdb.DuckDBPyConnection]:
+def opened(workspace: Workspace, plane: str, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open one plane; its relations are in schema ``main``. Spilled data is encrypted."""
     path = workspace.plane(plane)
     try:
@@ -31,7 +29,7 @@ def opened(
         connection.close()
 
 
-def _limits(spill: Path) -> dict[str, str]:
+def _limits(spill: Path) -> dict[str, str | bool | int | float | list[str]]:
     return {
         "memory_limit": memory_limit(),
         "temp_directory": str(spill),

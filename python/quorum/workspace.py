@@ -74,7 +74,7 @@ class Workspace:
             for folder in (self.landing, self.keyring, self.restricted):
                 folder.mkdir(exist_ok=True, mode=PRIVATE)
                 # input that somebody else owns (a read-only mount, say) keeps the mode it has
-                if os.stat(folder).st_uid == os.getuid():
+                if folder.stat().st_uid == os.getuid():
                     folder.chmod(PRIVATE)
             for folder in (self.warehouse, self.published, self.root / "ledger", self.restricted / "spill"):
                 folder.mkdir(exist_ok=True)

@@ -42,9 +42,7 @@ def test_a_tenth_and_two_tenths_are_three_tenths() -> None:
     assert 0.1 + 0.2 != 0.3, "floats would refuse the last reservation that fits"
 
 
-@pytest.mark.parametrize(
-    "amount", [0.05, 1, "0.05", Decimal("NaN"), Decimal("Infinity"), Decimal("-0.1"), None]
-)
+@pytest.mark.parametrize("amount", [0.05, 1, "0.05", Decimal("NaN"), Decimal("Infinity"), Decimal("-0.1"), None])
 def test_only_exact_amounts_are_money(amount: Any) -> None:
     with pytest.raises(BadInput, match="rho"):
         Cost(amount)

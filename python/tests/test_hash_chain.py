@@ -73,12 +73,8 @@ TAMPERINGS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("tamper", "first_bad"), TAMPERINGS, ids=lambda value: getattr(value, "__name__", None)
-)
-def test_tampering_is_found_where_it_is(
-    log: ChainedLog, tamper: Callable[[Lines], None], first_bad: int
-) -> None:
+@pytest.mark.parametrize(("tamper", "first_bad"), TAMPERINGS, ids=lambda value: getattr(value, "__name__", None))
+def test_tampering_is_found_where_it_is(log: ChainedLog, tamper: Callable[[Lines], None], first_bad: int) -> None:
     assert log.verify() == 5
     lines = log.path.read_bytes().splitlines()
     tamper(lines)

@@ -144,9 +144,7 @@ def test_without_one_a_development_key_says_so(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1, 16, 31, 33, 64])
-def test_a_master_key_of_another_length(
-    length: int, directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_master_key_of_another_length(length: int, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     value = base64.b64encode(b"k" * length).decode()
     monkeypatch.setenv(MASTER_KEY_VARIABLE, value)
     with pytest.raises(BadInput) as error:
@@ -157,9 +155,7 @@ def test_a_master_key_of_another_length(
 
 
 @pytest.mark.parametrize("value", ["correct horse battery staple", "é" * 44, f"{master_key()}\n", "k" * 32])
-def test_a_master_key_that_is_not_base64(
-    value: str, directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_master_key_that_is_not_base64(value: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(MASTER_KEY_VARIABLE, value)
     with pytest.raises(BadInput) as error:
         Keyring.open(directory)
@@ -175,9 +171,7 @@ def test_a_damaged_development_key(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("first", [None, master_key()], ids=["development", "environment"])
-def test_another_master_key_is_refused(
-    first: str | None, directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_master_key_is_refused(first: str | None, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if first:
         monkeypatch.setenv(MASTER_KEY_VARIABLE, first)
     keyring = Keyring.open(directory)
@@ -192,9 +186,7 @@ def test_another_master_key_is_refused(
     assert (directory / "keyring.json").read_bytes() == before
 
 
-def test_a_missing_master_key_is_refused_and_not_made_anew(
-    directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_master_key_is_refused_and_not_made_anew(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as production:
         production.setenv(MASTER_KEY_VARIABLE, master_key())
         Keyring.open(directory).ensure(["acme"])

@@ -175,8 +175,7 @@ def test_the_table_follows_the_keyring(directory: Path) -> None:
             configure(conn, directory)
             rows = conn.cursor().execute("from keyring.main.tenant_keys").fetchall()
             assert sorted(rows) == sorted(
-                (keys.tenant_id, keys.tenant_key, 1, *pads(keys.pseudonym_key))
-                for keys in keyring.tenants().values()
+                (keys.tenant_id, keys.tenant_key, 1, *pads(keys.pseudonym_key)) for keys in keyring.tenants().values()
             )
 
 
@@ -218,9 +217,7 @@ def test_dbt_builds_tokens_and_writes_no_key(tmp_path: Path, directory: Path) ->
     (tmp_path / "models" / "sources.yml").write_text(SOURCES)
     for number in range(MODELS):
         (tmp_path / "models" / f"tokens_{number}.sql").write_text(MODEL)
-    dbt = subprocess.run(
-        [sys.executable, "-c", INVOKE], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    dbt = subprocess.run([sys.executable, "-c", INVOKE], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert dbt.returncode == 0, dbt.stderr
     (tmp_path / "output.txt").write_text(dbt.stdout + dbt.stderr)
 

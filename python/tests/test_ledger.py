@@ -140,16 +140,12 @@ class TestBudgets:
         for number in range(3):
             ledger.reserve(week(release=str(number)), TENTH, ROOM_FOR_THREE)
         assert ledger.spent("users", "week", MONDAY) == Decimal("0.3")
-        with pytest.raises(
-            BudgetExhausted, match=r"^population users has spent rho 0\.3 of 0\.3 in 2026-W13"
-        ):
+        with pytest.raises(BudgetExhausted, match=r"^population users has spent rho 0\.3 of 0\.3 in 2026-W13"):
             ledger.reserve(week(release="4"), Cost(Decimal("1e-30")), ROOM_FOR_THREE)
         assert ledger.length == 4, "a refusal leaves no trace and spends nothing"
 
     def test_each_window_is_checked_by_the_start_of_the_period(self, ledger: Ledger) -> None:
-        quarterly = Budget(
-            "users", {"week": Decimal("0.1"), "quarter": Decimal("0.1"), "lifetime": Decimal("0.2")}
-        )
+        quarterly = Budget("users", {"week": Decimal("0.1"), "quarter": Decimal("0.1"), "lifetime": Decimal("0.2")})
         ledger.reserve(week(0), TENTH, quarterly)
         with pytest.raises(BudgetExhausted, match="2026-Q1"):
             ledger.reserve(week(1), TENTH, quarterly)  # starts on 30 March, though it ends in April

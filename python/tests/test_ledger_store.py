@@ -101,9 +101,7 @@ class TestCrashesAndCrowds:
         assert ledger.verify() == 4
 
     @pytest.mark.parametrize("crash", [reserve_and_die, die_inside_commit])
-    def test_a_crash_wastes_budget_and_hides_none(
-        self, ledger: Ledger, url: str, crash: Callable[[str], None]
-    ) -> None:
+    def test_a_crash_wastes_budget_and_hides_none(self, ledger: Ledger, url: str, crash: Callable[[str], None]) -> None:
         process = self.spawn.Process(target=crash, args=(url,))
         process.start()
         process.join()
@@ -157,9 +155,7 @@ CONTENT = [
 
 def tamper_with(path: Path, tamper: Tamper) -> None:
     with sqlite3.connect(path) as connection:
-        for (trigger,) in connection.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'trigger'"
-        ).fetchall():
+        for (trigger,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             connection.execute(f"DROP TRIGGER {trigger}")
         connection.execute(tamper) if isinstance(tamper, str) else tamper(connection)
     connection.close()
@@ -167,9 +163,7 @@ def tamper_with(path: Path, tamper: Tamper) -> None:
 
 class TestTampering:
     @pytest.mark.parametrize(("tamper", "first_bad"), ANYWHERE)
-    def test_no_call_works_on_a_broken_chain(
-        self, used: Ledger, path: Path, tamper: Tamper, first_bad: int
-    ) -> None:
+    def test_no_call_works_on_a_broken_chain(self, used: Ledger, path: Path, tamper: Tamper, first_bad: int) -> None:
         assert used.verify() == 5
         tamper_with(path, tamper)
         calls: list[Callable[[], object]] = [
@@ -184,9 +178,7 @@ class TestTampering:
             assert caught.value.seq == first_bad
 
     @pytest.mark.parametrize(("tamper", "first_bad"), CONTENT)
-    def test_no_other_answer_is_served(
-        self, used: Ledger, path: Path, tamper: Tamper, first_bad: int
-    ) -> None:
+    def test_no_other_answer_is_served(self, used: Ledger, path: Path, tamper: Tamper, first_bad: int) -> None:
         tamper_with(path, tamper)
         calls: list[Callable[[], object]] = [
             used.verify,

@@ -147,9 +147,7 @@ def test_gate_delta_is_about_one_in_a_hundred_million() -> None:
     assert tail(5.6, 191.3) < 1.12e-8
 
 
-@pytest.mark.parametrize(
-    ("z", "scale"), [(0.0, 10.0), (31.0, 10.0), (math.nan, 10.0), (5.6, 0.9), (5.6, 1e9)]
-)
+@pytest.mark.parametrize(("z", "scale"), [(0.0, 10.0), (31.0, 10.0), (math.nan, 10.0), (5.6, 0.9), (5.6, 1e9)])
 def test_a_tail_outside_the_proof_is_refused(z: float, scale: float) -> None:
     with pytest.raises(BadInput):
         tail(z, scale)

@@ -272,9 +272,7 @@ def test_export_declines_weekends_are_quiet_and_the_funnel_narrows(month: Simula
     steps = defaultdict(set)
     for row in month.accepted:
         steps[row["event_name"]].add(_unit(row))
-    funnel = [
-        len(steps[name] & steps["signup"]) for name in ("page_view", "signup", "onboarding_step", "purchase")
-    ]
+    funnel = [len(steps[name] & steps["signup"]) for name in ("page_view", "signup", "onboarding_step", "purchase")]
     assert export["2026-03-23"] < export["2026-03-02"]
     assert max(weekday[5], weekday[6]) < min(weekday[day] for day in range(5)) * 0.7
     assert funnel[0] == funnel[1] > funnel[2] > funnel[3] > 0

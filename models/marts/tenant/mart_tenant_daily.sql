@@ -63,14 +63,11 @@ in_reach as (
 -- one step up, one step down, and a running sum counts distinct users without a self-join
 steps as (
 
-    select tenant_key, activity_date, 1 as active, events, 1 as weekly, 1 as monthly
-    from in_reach
+    {{ rolling_step('activity_date', active=1, events='events', weekly=1, monthly=1) }}
     union all
-    select tenant_key, least(activity_date + 7, next_active_date), 0, 0, -1, 0
-    from in_reach
+    {{ rolling_step('least(activity_date + 7, next_active_date)', weekly=-1) }}
     union all
-    select tenant_key, least(activity_date + 28, next_active_date), 0, 0, 0, -1
-    from in_reach
+    {{ rolling_step('least(activity_date + 28, next_active_date)', monthly=-1) }}
 
 ),
 
@@ -95,8 +92,8 @@ days as (
         calendar.calendar_date as activity_date
     from ranges
     inner join calendar
-        on calendar.calendar_date >= ranges.first_day - 27
-        and calendar.calendar_date <= ranges.last_day
+        on ranges.first_day - 27 <= calendar.calendar_date
+        and ranges.last_day >= calendar.calendar_date
 
 ),
 
