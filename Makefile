@@ -2,13 +2,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-WORKSPACE ?= workspace
+DEMO := demo-workspace
 
 .PHONY: demo test lint soak bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
-	$(BIN)/quorum demo --workspace $(WORKSPACE)
+	rm -rf $(DEMO)
+	$(BIN)/quorum demo --workspace $(DEMO)
 
 test: lint
 	$(BIN)/pytest -m "not soak"
@@ -33,4 +34,4 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) target logs .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(DEMO) target logs .mypy_cache .ruff_cache .pytest_cache

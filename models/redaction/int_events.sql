@@ -26,7 +26,7 @@ first_of_batch as (
     from candidates
     qualify row_number() over (
         partition by tenant_key, unit_key, event_key
-        order by received_at nulls last, occurred_at, landing_file, landing_row
+        order by received_at nulls last, occurred_at, feature nulls last, landing_file, landing_row
     ) = 1
 
 ),

@@ -50,12 +50,13 @@ judged as (
             when owned.user_id is null and owned.anonymous_id is null then 'missing_identity'
             when owned.occurred_at is null or owned.occurred_at < timestamp '1990-01-01' then 'bad_timestamp'
             when owned.occurred_at > run.closed_at + interval 1 day then 'future_timestamp'
-            when owned.occurred_at > owned.received_at + interval 1 day then 'future_timestamp'
+            when owned.occurred_at - interval 1 day > owned.received_at then 'future_timestamp'
         end as reason
     from owned
     cross join run
     left join registered as listed on owned.tenant_id = listed.tenant_id and listed.tenant_id <> '*'
-    left join registered as fallback on fallback.tenant_id = '*'
+    -- the row `*` is a rule and never a tenant
+    left join registered as fallback on fallback.tenant_id = '*' and owned.tenant_id <> '*'
 
 )
 

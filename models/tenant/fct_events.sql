@@ -18,7 +18,7 @@ ruled as (
     select
         events.*,
         {{ local_date('events.occurred_at', 'tenants.timezone') }} as activity_date,
-        tenants.session_timeout_minutes * 60 as session_timeout_seconds
+        cast(tenants.session_timeout_minutes as bigint) * 60 as session_timeout_seconds
     from events
     inner join tenants
         on events.tenant_key = tenants.tenant_key

@@ -31,12 +31,13 @@ neighbouring as (
         tenant_key,
         activity_date,
         lag(activity_date) over (partition by tenant_key order by activity_date) as day_before,
+        lead(activity_date) over (partition by tenant_key order by activity_date) as day_after,
         max(activity_date) over (partition by tenant_key) as last_day
     from active_days
 
 ),
 
--- a day counts in its own row and in the 27 that follow; the quiet days before it may have no rows yet
+-- a day counts in its own row and in the 27 that follow; the quiet days on either side of it may have no rows yet
 windows as (
 
     select distinct
@@ -48,7 +49,7 @@ windows as (
         and touched.activity_date = neighbouring.activity_date
     inner join calendar
         on calendar.calendar_date > coalesce(neighbouring.day_before, touched.activity_date - 1)
-        and calendar.calendar_date <= least(touched.activity_date + 27, neighbouring.last_day)
+        and calendar.calendar_date <= least(greatest(touched.activity_date + 27, neighbouring.day_after), neighbouring.last_day)
 
 )
 

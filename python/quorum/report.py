@@ -20,6 +20,9 @@ RELEASES_TEMPLATE = """\
 releases: {}
 """
 
+# What the conversion from rho to epsilon takes of delta; the quorum gates of a window add theirs.
+CONVERSION_DELTA = Decimal("8.9e-8")
+
 WITHHELD = {
     "ineligible": "the cohort is no quorum, or not beyond doubt",
     "imprecise": "its error would exceed the tolerance",
@@ -50,7 +53,7 @@ def of_run(workspace: Workspace, report: nightly.Report) -> dict[str, Any]:
         "benchmark_rows": report.statuses,
         "published": report.published,
         "bundles": report.bundles,
-        "open": publish.current(workspace),
+        "open": workspace.published / "current",
         "development_key": report.development_key,
         "problems": [str(problem) for problem in report.problems],
         "highlights": _highlights(workspace),
@@ -97,8 +100,8 @@ def of_ledger(ledger: Ledger) -> dict[str, Any]:
                 "window": u.label,
                 "rho": u.spent,
                 "limit": u.limit,
-                "epsilon": round(epsilon(u.spent, 9e-8), 2),
-                "delta": float(Decimal("9e-8") + u.delta_gate),
+                "epsilon": round(epsilon(u.spent, float(CONVERSION_DELTA)), 2),
+                "delta": CONVERSION_DELTA + u.delta_gate,
                 "warning": u.warning,
             }
             for u in ledger.report()
@@ -119,7 +122,7 @@ def of_status(workspace: Workspace) -> dict[str, Any]:
         )
     return {
         "published": folder.name,
-        "open": folder,
+        "open": workspace.published / "current",
         "benchmarks": publish.manifest(folder / publish.CROSS_TENANT)["relations"],
         "tenants": tenants,
     }
@@ -247,6 +250,6 @@ def _table(rows: list[dict[str, Any]]) -> str:
 
 
 def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.3g}" if abs(value) < 0.001 else f"{value:g}"
+    if isinstance(value, float | Decimal):
+        return f"{value:.3g}" if 0 < abs(value) < 0.001 else f"{value:g}"
     return "" if value is None else str(value)
