@@ -13,42 +13,16 @@ keys as (
 
 ),
 
-members as (
-
-    select * from {{ ref('cohort_tenants') }}
-
-),
-
 atoms as (
 
     select * from {{ ref('cohort_atoms') }}
 
 ),
 
-events as (
-
-    select * from {{ ref('int_events') }}
-
-),
-
--- who was active, and in which of the public features
 unit_features as (
 
-    select distinct
-        periods.period_start,
-        members.cohort_key,
-        members.contributor_key,
-        events.tenant_key,
-        events.unit_key,
-        keys.feature
-    from events
-    inner join periods
-        on events.occurred_at >= periods.period_start
-        and events.occurred_at < periods.period_end
-    inner join members
-        on periods.period_start = members.period_start
-        and events.tenant_key = members.tenant_key
-    left join keys on events.feature = keys.feature
+    select * from {{ ref('cohort_unit_features') }}
+    where release = 'feature_usage'
 
 ),
 

@@ -102,17 +102,21 @@ def demo(workspace: Workspace, tenants: int, users: int, days: int, seed: int) -
     return report.of_run(workspace, nightly.run(workspace, shape.last_day, progress))
 
 
-def init(workspace: Workspace) -> Printed:
+@click.option("--format", "formats", multiple=True, default=("quorum",), show_default=True, help="Raw formats to land.")
+def init(workspace: Workspace, formats: tuple[str, ...]) -> Printed:
     """Make a workspace with a registry and a policy to edit."""
     from quorum import registry
 
+    unknown = sorted(set(formats) - set(settings.formats()))
+    if unknown:
+        raise BadInput(f"{unknown[0]} is no known format: expected one of {', '.join(settings.formats())}")
     tenants, releases = workspace.registry / "tenants.csv", workspace.policy / "releases.yml"
     for file, content in ((tenants, registry.template()), (releases, report.RELEASES_TEMPLATE)):
         if file.exists():
             raise BadInput(f"{file} is there already: nothing was changed")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(content, encoding="utf-8")
-    for name in settings.formats():
+    for name in formats:
         (workspace.landing / name).mkdir(parents=True, exist_ok=True)
     return {"registry": tenants, "policy": releases, "landing": workspace.landing}
 

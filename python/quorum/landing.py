@@ -8,7 +8,8 @@ A file's rows and its ledger row arrive in one transaction; it is committed only
 import gzip
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
@@ -22,6 +23,7 @@ from quorum.errors import BadInput
 
 MAX_LINE_BYTES = 1 << 20
 CHUNK_BYTES = 16 << 20
+NAMED_IN = "restricted/problems.txt"
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
 
 SCHEMA = """
@@ -78,20 +80,21 @@ class Source:
         return cls(file, str(relative), relative.parts[0], unquote(named[-1]) or None if named else None)
 
 
-    def identity(self) -> "hashlib._Hash":
-        """Begin the hash of a file: equal bytes of another format or tenant are other rows."""
-        return hashlib.sha256(f"{self.source_format}/{self.tenant or ''}/".encode())
-
-
 @dataclass(frozen=True)
 class Problem:
-    """A file that could not be taken, and what to do about it. The path is the operator's own."""
+    """A file that could not be taken, and what to do about it. Its path may hold personal data."""
 
     path: str
     what: str
 
     def __str__(self) -> str:
         return f"landing/{self.path}: {self.what}"
+
+
+def told(problems: Iterable[Problem]) -> list[str]:
+    """Put problems into words for outside the restricted plane: how many files of a format, and no name."""
+    counts = Counter((PurePosixPath(problem.path).parts[0], problem.what) for problem in problems)
+    return [f"landing/{name}: {what} ({n} of its files, named in {NAMED_IN})" for (name, what), n in counts.items()]
 
 
 class _Unusable(Exception):
@@ -118,7 +121,8 @@ def sources(root: Path, formats: list[str]) -> Iterator[Source]:
     """Yield the files to look at, in the order of their paths. Hidden files are somebody's unfinished work."""
     for folder in sorted(p for p in root.iterdir() if not p.name.startswith(".")):
         if folder.name not in formats or not folder.is_dir():
-            raise BadInput(f"landing/{folder.name} is no known format: expected one of {', '.join(formats)}")
+            # its name may be a file's that went astray, and hold what a file's name may hold
+            raise BadInput(f"landing/ holds more than folders of known formats, which are {', '.join(formats)}")
         for file in sorted(folder.rglob("*")):
             if file.is_file() and not any(part.startswith(".") for part in file.relative_to(root).parts):
                 yield Source.at(file, root)
@@ -143,7 +147,9 @@ def _load_file(connection: duckdb.DuckDBPyConnection, source: Source) -> None:
         if known and known[1:] == (before.st_size, before.st_mtime_ns):
             return
         with source.file.open("rb") as stream:
-            digest = hashlib.file_digest(stream, source.identity).hexdigest()
+            content = hashlib.file_digest(stream, "sha256").hexdigest()
+        # equal bytes of another format or tenant are other rows
+        digest = hashlib.sha256(f"{source.source_format}/{source.tenant or ''}/{content}".encode()).hexdigest()
         if known and known[0] != digest:
             raise _Unusable("refused, its content changed after it was read: land it under a new name")
         if before.st_size == 0:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from quorum import catalog, landing, policy, publish, registry, release, settings, warehouse
 from quorum.budget import Budget
-from quorum.errors import QuorumError, Refused
+from quorum.errors import Refused
 from quorum.hash_chain import ChainedLog
 from quorum.keyring import Keyring
 from quorum.ledger import Ledger
@@ -52,7 +52,7 @@ class Policies:
 
 
 def run(workspace: Workspace, as_of: date, progress: Progress) -> Report:
-    """Do the whole night for one workspace; raises QuorumError and leaves the last release in place."""
+    """Do the whole night for one workspace; a failure raises and leaves the last release in place."""
     workspace.prepare()
     with workspace.locked():
         night = _Night(workspace, as_of, progress)
@@ -120,7 +120,7 @@ class _Night:
         self._audit.append("run_started", as_of=str(self.report.as_of))
         try:
             yield
-        except QuorumError as error:
+        except Exception as error:
             self._audit.append("run_failed", as_of=str(self.report.as_of), error=type(error).__name__)
             raise
         self._audit.append("run_ended", as_of=str(self.report.as_of), release=self.report.published)
@@ -142,6 +142,8 @@ class _Night:
             warehouse.replace(connection, "registry_tenants", tenants.to_arrow())
             warehouse.replace(connection, "field_policy_overrides", pa.Table.from_pylist(fields, FIELD_POLICIES))
             self.report.problems = landing.load(connection, self.workspace.landing, settings.formats())
+        named = "".join(f"{problem}\n" for problem in self.report.problems)
+        self.workspace.landing_problems.write_text(named, encoding="utf-8")
         self._progress("typing and judging the new rows")
         self._dbt.build("landed", "tenant")
         with warehouse.opened(self.workspace, "restricted", read_only=True) as connection:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from quorum import nightly, publish, warehouse
+from quorum import landing, nightly, publish, warehouse
 from quorum.errors import BadInput
 from quorum.keyring import Keyring
 from quorum.ledger import Ledger
@@ -55,7 +55,7 @@ def of_run(workspace: Workspace, report: nightly.Report) -> dict[str, Any]:
         "bundles": report.bundles,
         "open": workspace.published / "current",
         "development_key": report.development_key,
-        "problems": [str(problem) for problem in report.problems],
+        "problems": landing.told(report.problems),
         "highlights": _highlights(workspace),
         "bundle": _one_bundle(workspace),
     }
@@ -251,5 +251,5 @@ def _table(rows: list[dict[str, Any]]) -> str:
 
 def _cell(value: object) -> str:
     if isinstance(value, float | Decimal):
-        return f"{value:.3g}" if 0 < abs(value) < 0.001 else f"{value:g}"
+        return f"{float(value):.3g}" if 0 < abs(float(value)) < 0.001 else f"{float(value):g}"
     return "" if value is None else str(value)

@@ -56,6 +56,11 @@ class Workspace:
         return self.restricted / "audit.jsonl"
 
     @property
+    def landing_problems(self) -> Path:
+        """The names of the files that the last run could not take."""
+        return self.restricted / "problems.txt"
+
+    @property
     def operator_manifests(self) -> Path:
         return self.restricted / "releases"
 

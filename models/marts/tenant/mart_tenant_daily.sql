@@ -14,9 +14,9 @@ with user_days as (
 
 ),
 
-sessions as (
+session_days as (
 
-    select * from {{ ref('fct_sessions') }}
+    select * from {{ ref('fct_session_days') }}
 
 ),
 
@@ -115,18 +115,6 @@ rolled as (
         order by days.activity_date
         rows between unbounded preceding and current row
     )
-
-),
-
-session_days as (
-
-    select
-        tenant_key,
-        session_date as activity_date,
-        count(*) as sessions,
-        sum(duration_ms) as duration_ms
-    from sessions
-    group by tenant_key, session_date
 
 ),
 
