@@ -59,7 +59,7 @@ def run(workspace: Workspace, as_of: date, progress: Progress) -> Report:
         with night.audited():
             night.ingest()
             night.build()
-            night.release()
+            night.answer()
             night.publish()
     return night.report
 
@@ -172,15 +172,10 @@ class _Night:
             seen = warehouse.rows(connection, "select count(distinct tenant_key) as n from fct_user_days")
         self.report.tenants = seen[0]["n"]
 
-    def release(self) -> None:
+    def answer(self) -> None:
         """Answer the private releases that are due, within their budgets."""
-        due = release.due_releases(
-            self._ledger,
-            self._policies.specs,
-            catalog_keys(self.workspace),
-            self.report.as_of,
-            self._policies.version,
-        )
+        # before the first file there is nothing to ask about, and an answer would stand for good
+        due = self._due() if self.report.rows["files"] else []
         if due:
             self._progress(f"measuring {len(due)} private releases")
             release.write_control(self.workspace, due)
@@ -190,6 +185,10 @@ class _Night:
         release.write_answers(self.workspace, answers, self.report.outcomes)
         self._progress("building the benchmark marts")
         self._dbt.build("released", "released")
+
+    def _due(self) -> list[release.Due]:
+        keys = catalog_keys(self.workspace)
+        return release.due_releases(self._ledger, self._policies.specs, keys, self.report.as_of, self._policies.version)
 
     def publish(self) -> None:
         """Check the marts, and move readers to a new release if anything changed."""

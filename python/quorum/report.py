@@ -147,7 +147,7 @@ def of_keys(workspace: Workspace, keyring: Keyring, tenant: str | None) -> dict[
 def render(name: str, found: Mapping[str, Any]) -> str:
     """Put what a command found into words."""
     words = {"run": _run, "demo": _run, "plan": _plan, "ledger": _ledger, "status": _status, "keys": _keys}
-    return words[name](found) if name in words else _table([{"": key, " ": value} for key, value in found.items()])
+    return words[name](found) if name in words else _pairs(found)
 
 
 def _run(found: Mapping[str, Any]) -> str:
@@ -240,6 +240,11 @@ def _keys(found: Mapping[str, Any]) -> str:
             "  from bundle.mart_tenant_daily;",
         ]
     return "\n".join(lines)
+
+
+def _pairs(found: Mapping[str, Any]) -> str:
+    width = max(len(name) for name in found)
+    return "\n".join(f"{name.ljust(width)}  {_cell(value)}" for name, value in found.items())
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
