@@ -43,6 +43,15 @@
     coalesce(list_contains({{ words }}, {{ value }}), false)
 {%- endmacro %}
 
+{#- Whether a pattern is found anywhere in a text; anchor it to ask for the whole. -#}
+{% macro matches(value, pattern) -%}
+    {{ return(adapter.dispatch('matches', 'quorum')(value, pattern)) }}
+{%- endmacro %}
+
+{% macro duckdb__matches(value, pattern) -%}
+    regexp_matches({{ value }}, '{{ pattern }}')
+{%- endmacro %}
+
 {% macro small_integer(text, limit) -%}
     case when try_cast({{ text }} as bigint) between -{{ limit }} and {{ limit }} then try_cast({{ text }} as bigint) end
 {%- endmacro %}

@@ -7,9 +7,9 @@
         folder_tenant,
         line,
         defect,
-        fields is not null and starts_with(ltrim(line), '{') as is_object,
+        fields is not null and left(ltrim(line), 1) = '{' as is_object,
         {%- for column in columns %}
-        nullif(trim(fields[{{ loop.index }}]), '') as {{ column }}{{ ',' if not loop.last }}
+        nullif(trim({{ element('fields', loop.index) }}), '') as {{ column }}{{ ',' if not loop.last }}
         {%- endfor %}
     from (
         select

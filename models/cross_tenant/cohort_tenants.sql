@@ -20,7 +20,7 @@ tenants as (
 ),
 
 -- attributes and consent as they stood when the period began; an owner group counts as one contributor
-members as (
+versions as (
 
     select
         periods.period_start,
@@ -31,19 +31,19 @@ members as (
         tenants.industry,
         tenants.region,
         tenants.size_band,
-        tenants.benchmark_consent
+        tenants.benchmark_consent,
+        row_number() over (
+            partition by periods.period_start, tenants.tenant_key order by tenants.valid_from desc
+        ) = 1 as is_in_force
     from periods
     inner join tenants on periods.period_start >= tenants.valid_from
-    qualify row_number() over (
-        partition by periods.period_start, tenants.tenant_key order by tenants.valid_from desc
-    ) = 1
 
 ),
 
 consenting as (
 
-    select * from members
-    where benchmark_consent
+    select * from versions
+    where is_in_force and benchmark_consent
 
 ),
 

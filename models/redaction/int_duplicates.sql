@@ -39,7 +39,7 @@ duplicates as (
         on candidates.tenant_key = accepted.tenant_key
         and candidates.unit_key = accepted.unit_key
         and candidates.event_key = accepted.event_key
-    where (candidates.landing_file, candidates.landing_row) <> (accepted.landing_file, accepted.landing_row)
+    where not (candidates.landing_file = accepted.landing_file and candidates.landing_row = accepted.landing_row)
 
 )
 

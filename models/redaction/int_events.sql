@@ -20,14 +20,22 @@ candidates as (
 ),
 
 -- one user's rows never decide about another's, so a duplicate is one within its unit
+ranked as (
+
+    select
+        *,
+        row_number() over (
+            partition by tenant_key, unit_key, event_key
+            order by received_at nulls last, occurred_at, feature nulls last, landing_file, landing_row
+        ) as repetition
+    from candidates
+
+),
+
 first_of_batch as (
 
-    select *
-    from candidates
-    qualify row_number() over (
-        partition by tenant_key, unit_key, event_key
-        order by received_at nulls last, occurred_at, feature nulls last, landing_file, landing_row
-    ) = 1
+    select * from ranked
+    where repetition = 1
 
 ),
 

@@ -1,8 +1,16 @@
+{#- What every staging view gives, in one order. -#}
+{%- set passed_on = [
+    'landing_file', 'landing_row', 'source_format', 'line', 'defect', 'is_object', 'user_id', 'anonymous_id',
+    'account_id', 'session_id', 'event_name', 'feature', 'url', 'referrer', 'ip', 'user_agent', 'country', 'platform',
+    'properties', 'duration_ms', 'value_minor', 'received_at'
+] -%}
+{%- set contract = passed_on + ['folder_tenant', 'tenant_id', 'event_id', 'occurred_at'] -%}
+
 with formats as (
 
     {%- for source_format in var('formats') %}
-    select * from {{ ref('stg_' ~ source_format ~ '__events') }}
-    {{ 'union all by name' if not loop.last }}
+    select {{ contract | join(', ') }} from {{ ref('stg_' ~ source_format ~ '__events') }}
+    {{ 'union all' if not loop.last }}
     {%- endfor %}
 
 ),
@@ -26,13 +34,14 @@ registered as (
 owned as (
 
     select
-        formats.* exclude (tenant_id, event_id, occurred_at, received_at),
+        {%- for column in passed_on %}
+        formats.{{ column }},
+        {%- endfor %}
         coalesce(formats.folder_tenant, formats.tenant_id) as tenant_id,
         formats.folder_tenant <> formats.tenant_id as is_mismatch,
         coalesce(formats.event_id, {{ sha256_text('formats.line') }}) as event_id,
         coalesce(formats.occurred_at, formats.received_at) as occurred_at,
-        case when formats.occurred_at is null then 'received_at' else 'occurred_at' end as occurred_at_rule,
-        formats.received_at
+        case when formats.occurred_at is null then 'received_at' else 'occurred_at' end as occurred_at_rule
     from formats
 
 ),

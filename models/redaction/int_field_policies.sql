@@ -28,30 +28,43 @@ formats as (
 candidates as (
 
     select
-        *,
+        source_format,
+        field,
+        class,
+        action,
         1 as priority
     from shipped
-    union all by name
+    union all
     select
-        *,
+        source_format,
+        field,
+        class,
+        action,
         2 as priority
     from overrides
 
 ),
 
-decided as (
+ranked as (
 
     select
         formats.source_format,
         candidates.field,
         candidates.class,
-        candidates.action
+        candidates.action,
+        row_number() over (
+            partition by formats.source_format, candidates.field
+            order by candidates.priority desc, (candidates.source_format <> '*') desc
+        ) as rank_in_field
     from formats
     inner join candidates on candidates.source_format in ('*', formats.source_format)
-    qualify row_number() over (
-        partition by formats.source_format, candidates.field
-        order by candidates.priority desc, (candidates.source_format <> '*') desc
-    ) = 1
+
+),
+
+decided as (
+
+    select * from ranked
+    where rank_in_field = 1
 
 ),
 
@@ -60,7 +73,7 @@ words as (
     select
         formats.source_format,
         vocabulary.field,
-        list(distinct vocabulary.word order by vocabulary.word) as words
+        {{ sorted_set('vocabulary.word') }} as words
     from formats
     inner join {{ ref('vocabulary') }} as vocabulary on vocabulary.source_format in ('*', formats.source_format)
     group by formats.source_format, vocabulary.field
@@ -77,13 +90,10 @@ by_format as (
         {%- for field in ['event_name', 'platform', 'url'] %}
         max(words.words) filter (where decided.field = '{{ field }}') as {{ field }}_words,
         {%- endfor %}
-        coalesce(
-            list(
-                struct_pack(property := substr(decided.field, 12), class := decided.class, words := words.words)
-                order by decided.field
-            ) filter (where starts_with(decided.field, 'properties.') and decided.action = 'keep'),
-            []
-        ) as property_rules
+        {{ list_of_structs(
+            {'property': 'substr(decided.field, 12)', 'class': 'decided.class', 'words': 'words.words'},
+            "decided.field like 'properties.%' and decided.action = 'keep'"
+        ) }} as property_rules
     from decided
     left join words on decided.source_format = words.source_format and decided.field = words.field
     group by decided.source_format

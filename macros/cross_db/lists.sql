@@ -1,0 +1,31 @@
+{#- The i-th element of a list, counted from 1. -#}
+{% macro element(values, position) -%}
+    {{ return(adapter.dispatch('element', 'quorum')(values, position)) }}
+{%- endmacro %}
+
+{% macro duckdb__element(values, position) -%}
+    {{ values }}[{{ position }}]
+{%- endmacro %}
+
+{#- Aggregate: the distinct values in order. -#}
+{% macro sorted_set(value) -%}
+    {{ return(adapter.dispatch('sorted_set', 'quorum')(value)) }}
+{%- endmacro %}
+
+{% macro duckdb__sorted_set(value) -%}
+    list(distinct {{ value }} order by {{ value }})
+{%- endmacro %}
+
+{#- Aggregate: a list of structs, one per row that meets the condition; empty where none does. -#}
+{% macro list_of_structs(fields, condition) -%}
+    {{ return(adapter.dispatch('list_of_structs', 'quorum')(fields, condition)) }}
+{%- endmacro %}
+
+{% macro duckdb__list_of_structs(fields, condition) -%}
+    {%- set members = [] -%}
+    {%- for name, value in fields.items() -%}
+        {%- do members.append(name ~ ' := ' ~ value) -%}
+    {%- endfor -%}
+    {%- set packed = 'struct_pack(' ~ members | join(', ') ~ ')' -%}
+    coalesce(list({{ packed }} order by {{ packed }}) filter (where {{ condition }}), [])
+{%- endmacro %}
