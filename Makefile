@@ -12,7 +12,7 @@ demo: $(VENV)/installed
 	$(BIN)/quorum demo --workspace $(DEMO)
 
 test: lint
-	$(BIN)/pytest -m "not soak"
+	$(BIN)/pytest -m "not soak" --numprocesses 2 --dist loadfile
 
 soak: $(VENV)/installed
 	$(BIN)/pytest -m soak

@@ -81,6 +81,9 @@ def tenant_daily(columns: tuple[str, ...]) -> Suite:
 def benchmark_features(columns: tuple[str, ...], features: list[str]) -> Suite:
     """Return the suite of ``mart_benchmark_features``; it reads noisy data only."""
     gxe = _great_expectations().expectations
+    from great_expectations.expectations.row_conditions import Column
+
+    status = Column("status")
     withheld = ["ineligible", "imprecise", "budget"]
     return Suite(
         "mart_benchmark_features",
@@ -95,17 +98,10 @@ def benchmark_features(columns: tuple[str, ...], features: list[str]) -> Suite:
             gxe.ExpectColumnValuesToBeBetween(column="rho", strict_min=True, min_value=0, max_value=LARGEST_RHO),
             gxe.ExpectColumnValuesToBeBetween(column="delta", strict_min=True, min_value=0, max_value=float(MAX_DELTA)),
             gxe.ExpectColumnValuesToBeBetween(column="tolerance_points", max_value=float(MAX_TOLERANCE_POINTS)),
-            gxe.ExpectColumnValuesToNotBeNull(
-                column="adoption_share", row_condition='status=="released"', condition_parser="pandas"
-            ),
-            gxe.ExpectColumnValuesToBeNull(
-                column="adoption_share", row_condition='status!="released"', condition_parser="pandas"
-            ),
-            gxe.ExpectColumnValuesToBeNull(
-                column="adopters", row_condition='status!="released"', condition_parser="pandas"
-            ),
-            gxe.ExpectColumnValuesToBeNull(
-                column="active_users", row_condition='status!="released"', condition_parser="pandas"
+            gxe.ExpectColumnValuesToNotBeNull(column="adoption_share", row_condition=status == "released"),
+            *(
+                gxe.ExpectColumnValuesToBeNull(column=column, row_condition=status != "released")
+                for column in ("adoption_share", "adopters", "active_users")
             ),
         ),
     )

@@ -8,9 +8,11 @@ docs/privacy-model.md.
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from typing import Any
 
 from quorum import mechanisms
+from quorum.errors import Refused
 from quorum.policy import Spec, count_scale, sensitivity
 
 MECHANISM = "discrete Gaussian on bounded integers (OpenDP), zCDP"
@@ -62,19 +64,25 @@ class Plan:
     def of(cls, spec: Spec, key_count: int) -> "Plan":
         distance = sensitivity(spec, key_count)
         atom_scale = mechanisms.gaussian_scale(distance, spec.rho_atoms)
+        delta_gate = mechanisms.tail(float(spec.gate_z), atom_scale)
+        if delta_gate >= spec.delta:
+            raise Refused(
+                f"release {spec.name}: delta is {spec.delta}, and the gate alone takes {delta_gate:.3g}: raise gate_z"
+            )
         return cls(
             sensitivity=distance,
             count_scale=count_scale(spec, key_count),
             atom_scale=atom_scale,
             parent_scale=mechanisms.gaussian_scale(distance, spec.rho_parents),
-            delta_gate=mechanisms.tail(float(spec.gate_z), atom_scale),
+            delta_gate=delta_gate,
         )
 
 
 def eligible_atoms(spec: Spec, plan: Plan, exact: Sequence[int], noisy: Sequence[int]) -> list[bool]:
     """Return which atoms are a quorum beyond doubt: the exact count is, and the noisy one by z sigma."""
     quorum = spec.quorum * plan.count_scale
-    bar = quorum + float(spec.gate_z) * plan.atom_scale
+    # exact, as in the proof of mechanisms.tail: a float sum may round down to the next integer
+    bar = quorum + Fraction(float(spec.gate_z)) * Fraction(plan.atom_scale)
     return [x >= quorum and y >= bar for x, y in zip(exact, noisy, strict=True)]
 
 
