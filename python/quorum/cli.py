@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from functools import wraps
 from pathlib import Path
@@ -18,7 +18,18 @@ from quorum.workspace import Workspace
 Printed = dict[str, Any]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class OneLine(click.Group):
+    """Tells what is wrong with the arguments in one line, like every other failure."""
+
+    def main(self, args: Sequence[str] | None = None, **options: Any) -> Any:  # type: ignore[override]
+        given = list(sys.argv[1:] if args is None else args) or ["--help"]
+        try:
+            return super().main(given, **options | {"standalone_mode": False})
+        except click.ClickException as error:
+            _fail(error.format_message(), error.exit_code)
+
+
+@click.group(cls=OneLine, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
     """Private marts from the product events of many tenants."""
@@ -67,7 +78,10 @@ def _progress() -> Callable[[str], None]:
 
 
 def _as_of(_context: click.Context, _parameter: click.Parameter, value: datetime | None) -> date:
-    return value.date() if value else settings.last_closed_day()
+    day = value.date() if value else settings.last_closed_day()
+    if day > settings.last_closed_day():
+        raise click.BadParameter(f"{day} is not over yet, and an answer about it would stand for good")
+    return day
 
 
 as_of_option = click.option(

@@ -119,10 +119,13 @@ def load(connection: duckdb.DuckDBPyConnection, root: Path, formats: list[str]) 
 
 def sources(root: Path, formats: list[str]) -> Iterator[Source]:
     """Yield the files to look at, in the order of their paths. Hidden files are somebody's unfinished work."""
-    for folder in sorted(p for p in root.iterdir() if not p.name.startswith(".")):
+    folders = sorted(p for p in root.iterdir() if not p.name.startswith("."))
+    if not folders:
+        raise BadInput(f"landing/ is empty: make a folder for each format that lands, of {', '.join(formats)}")
+    for folder in folders:
         if folder.name not in formats or not folder.is_dir():
-            # its name may be a file's that went astray, and hold what a file's name may hold
-            raise BadInput(f"landing/ holds more than folders of known formats, which are {', '.join(formats)}")
+            # it may be a file that went astray, with a name that holds personal data
+            raise BadInput(f"something in landing/ is no known format: expected a folder of {', '.join(formats)}")
         for file in sorted(folder.rglob("*")):
             if file.is_file() and not any(part.startswith(".") for part in file.relative_to(root).parts):
                 yield Source.at(file, root)

@@ -9,16 +9,16 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from quorum.encryption import encrypt_spill_files
+from quorum import warehouse
 from quorum.errors import QuorumError, Refused
+from quorum.warehouse import quoted
 from quorum.workspace import Workspace
 
 CROSS_TENANT = "cross_tenant"
@@ -35,7 +35,7 @@ class Bundle:
     """What a tenant gets: its folder, and the key that opens it (base64 of 32 bytes)."""
 
     tenant_key: str
-    key: str
+    key: str = field(repr=False)
 
 
 def current(workspace: Workspace) -> Path | None:
@@ -46,13 +46,18 @@ def current(workspace: Workspace) -> Path | None:
 
 def manifest(folder: Path) -> dict[str, Any]:
     """Read a folder's manifest."""
-    content: dict[str, Any] = json.loads((folder / "manifest.json").read_text("utf-8"))
+    try:
+        content: dict[str, Any] = json.loads((folder / "manifest.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        raise Refused(f"{folder / 'manifest.json'} cannot be read: put the release back") from None
     return content
 
 
 def sweep(workspace: Workspace) -> None:
     """Remove what a killed run left, and releases older than the last ``KEPT_RELEASES``."""
     (workspace.published / "next").unlink(missing_ok=True)
+    for file in (workspace.restricted / "spill").iterdir():
+        file.unlink()
     here = current(workspace)
     kept: list[str] = []
     name = here.name if here else None
@@ -90,7 +95,7 @@ class Publication:
     def build(self, bundles: list[Bundle], progress: Callable[[str], None]) -> None:
         """Write the benchmarks and a bundle for each tenant."""
         self._folder.mkdir(parents=True)
-        with self._source() as source:
+        with warehouse.attached(self._workspace, "tenant", "released") as source:
             self._benchmarks(source)
             kept = {folder.name for folder in (self._last / "tenants").iterdir()} if self._last else set()
             for number, bundle in enumerate(bundles, start=1):
@@ -130,25 +135,14 @@ class Publication:
         """Remove all that was built."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    @contextmanager
-    def _source(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        connection = duckdb.connect(config={"temp_directory": str(self._workspace.restricted / "spill")})
-        try:
-            encrypt_spill_files(connection)
-            for plane in ("tenant", "released"):
-                connection.execute(f"attach '{_quoted(self._workspace.plane(plane))}' as {plane} (read_only)")
-            yield connection
-        finally:
-            connection.close()
-
     def _benchmarks(self, source: duckdb.DuckDBPyConnection) -> None:
         folder = self._folder / CROSS_TENANT
         folder.mkdir()
         query = f"select * from released.{BENCHMARKS} order by all"
         parquet = folder / f"{BENCHMARKS}.parquet"
         meaning = {name: text for name, text in self._descriptions[BENCHMARKS][1].items() if text}
-        metadata = ", ".join(f"{name}: '{_quoted(text)}'" for name, text in meaning.items())
-        source.execute(f"copy ({query}) to '{_quoted(parquet)}' (format parquet, kv_metadata {{{metadata}}})")
+        metadata = ", ".join(f"{name}: '{quoted(text)}'" for name, text in meaning.items())
+        source.execute(f"copy ({query}) to '{quoted(parquet)}' (format parquet, kv_metadata {{{metadata}}})")
         digest = _sha256(parquet)
         if self._reused(CROSS_TENANT, digest):
             return
@@ -190,7 +184,7 @@ class Publication:
     def _digest(self, source: duckdb.DuckDBPyConnection, query: str) -> str:
         """Return the canonical digest of a relation: SHA-256 of plain Parquet under a total order."""
         scratch = self._workspace.restricted / "spill" / "digest.parquet"
-        source.execute(f"copy ({query}) to '{_quoted(scratch)}' (format parquet)")
+        source.execute(f"copy ({query}) to '{quoted(scratch)}' (format parquet)")
         digest = _sha256(scratch)
         scratch.unlink()
         return digest
@@ -200,13 +194,13 @@ class Publication:
     ) -> int:
         """Write one relation with its comments into a new DuckDB file, encrypted where there is a key."""
         options = [f"block_size {BLOCK_SIZE}"] + ([f"encryption_key '{key}'"] if key else [])
-        source.execute(f"attach '{_quoted(file)}' as bundle ({', '.join(options)})")
+        source.execute(f"attach '{quoted(file)}' as bundle ({', '.join(options)})")
         try:
             source.execute(f"create table bundle.{relation} as {query}")
             description, columns = self._descriptions[relation]
-            source.execute(f"comment on table bundle.{relation} is '{_quoted(description)}'")
+            source.execute(f"comment on table bundle.{relation} is '{quoted(description)}'")
             for column, text in columns.items():
-                source.execute(f"comment on column bundle.{relation}.{column} is '{_quoted(text)}'")
+                source.execute(f"comment on column bundle.{relation}.{column} is '{quoted(text)}'")
             row = source.execute(f"select count(*) from bundle.{relation}").fetchone()
         finally:
             source.execute("detach bundle")
@@ -262,7 +256,3 @@ def _sync(path: Path) -> None:
         raise QuorumError(f"cannot write {path.name} to disk: {error.strerror}") from error
     finally:
         os.close(descriptor)
-
-
-def _quoted(text: object) -> str:
-    return str(text).replace("'", "''")

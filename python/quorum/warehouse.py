@@ -19,8 +19,7 @@ def opened(workspace: Workspace, plane: str, *, read_only: bool = False) -> Iter
     """Open one plane; its relations are in schema ``main``. Spilled data is encrypted."""
     path = workspace.plane(plane)
     try:
-        connection = duckdb.connect(path, read_only=read_only, config=_limits(workspace.restricted / "spill"))
-        encrypt_spill_files(connection)
+        connection = _connect(workspace, path, read_only=read_only)
     except duckdb.IOException as error:
         raise QuorumError(f"cannot open {path.name}: is another program holding it?") from error
     try:
@@ -29,11 +28,28 @@ def opened(workspace: Workspace, plane: str, *, read_only: bool = False) -> Iter
         connection.close()
 
 
-def _limits(spill: Path) -> dict[str, str | bool | int | float | list[str]]:
-    return {
-        "memory_limit": memory_limit(),
-        "temp_directory": str(spill),
-    }
+@contextmanager
+def attached(workspace: Workspace, *planes: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open several planes to read; each is a database of its own name."""
+    connection = _connect(workspace, ":memory:")
+    try:
+        for plane in planes:
+            connection.execute(f"attach '{quoted(workspace.plane(plane))}' as {plane} (read_only)")
+        yield connection
+    finally:
+        connection.close()
+
+
+def quoted(text: object) -> str:
+    """Return a text for the inside of an SQL literal, where a parameter is not allowed."""
+    return str(text).replace("'", "''")
+
+
+def _connect(workspace: Workspace, database: str | Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    limits = {"memory_limit": memory_limit(), "temp_directory": str(workspace.restricted / "spill")}
+    connection = duckdb.connect(database, read_only=read_only, config=dict(limits))
+    encrypt_spill_files(connection)
+    return connection
 
 
 def replace(connection: duckdb.DuckDBPyConnection, relation: str, rows: pa.Table) -> None:

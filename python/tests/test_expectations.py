@@ -71,7 +71,7 @@ def test_sound_marts_pass() -> None:
         ("tolerance_points", 6.5),
     ],
 )
-def test_a_fault_in_a_benchmark_is_named_without_its_value(column: str, value: object) -> None:
+def test_a_fault_in_a_benchmark_is_named_without_its_value(column: str, value: Any) -> None:
     frame = benchmarks().astype({column: object})
     frame.loc[0, column] = value
     with pytest.raises(Refused) as refused:
@@ -104,7 +104,7 @@ def test_a_column_more_or_less_is_refused() -> None:
 @pytest.mark.parametrize(
     ("column", "value"), [("tenant_key", "acme"), ("events", -1), ("events", None), ("activity_date", None)]
 )
-def test_a_fault_in_the_daily_mart_is_named(column: str, value: object) -> None:
+def test_a_fault_in_the_daily_mart_is_named(column: str, value: Any) -> None:
     frame = daily().astype({column: object})
     frame.loc[0, column] = value
     with pytest.raises(Refused, match=column):
