@@ -158,7 +158,7 @@ def resolve(declared: Mapping[str, Any], override: Mapping[str, Any]) -> Spec:
     values = {key: _number(name, key, value) for key, value in values.items()}
     for key, direction in _STRICTER.items():
         if key in override:
-            asked = _number(name, key, override[key])
+            asked = _asked(name, key, override[key])
             if asked > values[key] if direction == "lower" else asked < values[key]:
                 raise Refused(
                     f"policy/releases.yml: release {name}: {key} may only be {direction} than {values[key]}: {asked}"
@@ -168,6 +168,14 @@ def resolve(declared: Mapping[str, Any], override: Mapping[str, Any]) -> Spec:
         return Spec(period=period, **values)
     except TypeError as error:
         raise BadInput(f"release {name}: its declaration does not fit: {error}") from None
+
+
+def _asked(release: str, key: str, value: object) -> Any:
+    """Return what a workspace asks for; NaN compares with nothing, so it is told before it is compared."""
+    number = _number(release, key, value)
+    if isinstance(number, Decimal) and number.is_nan():
+        raise BadInput(f"release {release}: {key} must be a number")
+    return number
 
 
 def _number(release: str, key: str, value: object) -> Any:
@@ -204,28 +212,42 @@ def field_overrides(folder: Path, shipped: Path) -> list[dict[str, str]]:
     path = folder / "field_policies.csv"
     if not path.is_file():
         return []
-    decided = {(row["source_format"], row["field"]): row["action"] for row in _csv(shipped)}
+    shipped_rows = _csv(shipped)
     rows = _csv(path)
     for number, row in enumerate(rows, start=2):
-        before = decided.get((row["source_format"], row["field"])) or decided.get(("*", row["field"]), "drop")
+        where = f"policy/field_policies.csv line {number}"
         if row["action"] not in {*STRICTNESS, "drop"}:
-            raise BadInput(f"policy/field_policies.csv line {number}: unknown action")
-        if STRICTNESS.get(row["action"], DROP) < STRICTNESS.get(before, DROP):
-            raise Refused(f"policy/field_policies.csv line {number}: {row['action']} is laxer than {before}")
+            raise BadInput(f"{where}: unknown action")
+        for before in _shipped_for(row, shipped_rows):
+            if STRICTNESS.get(row["action"], DROP) < STRICTNESS.get(before["action"], DROP):
+                raise Refused(f"{where}: {row['action']} is laxer than {before['action']}")
+            if row["class"] != before["class"]:
+                raise Refused(f"{where}: the class of a field is {before['class']} and stays so")
     return rows
+
+
+def _shipped_for(row: dict[str, str], shipped: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Return what a row would replace: for all formats, each format's own; where nothing is shipped, a drop."""
+    same_field = [other for other in shipped if other["field"] == row["field"]]
+    own = [other for other in same_field if row["source_format"] in (other["source_format"], "*")]
+    fallback = [other for other in same_field if other["source_format"] == "*"]
+    return own or fallback or [{**row, "action": "drop"}]
 
 
 def budget(population: str, folder: Path, shipped: Path) -> Budget:
     """Return a population's limits: the shipped ones, or lower ones of ``policy/budgets.csv``."""
+    populations = {row["population"] for row in _csv(shipped)}
     limits = {row["time_window"]: Decimal(row["rho"]) for row in _csv(shipped) if row["population"] == population}
     path = folder / "budgets.csv"
     for number, row in enumerate(_csv(path) if path.is_file() else [], start=2):
         window = row["time_window"]
+        if row["population"] not in populations:
+            raise BadInput(f"policy/budgets.csv line {number}: unknown population")
         if row["population"] != population:
             continue
         if window not in limits:
             raise BadInput(f"policy/budgets.csv line {number}: unknown window")
-        asked = _number(population, "rho_atoms", row["rho"])
+        asked = _asked(population, "rho_atoms", row["rho"])
         if asked > limits[window]:
             raise Refused(f"policy/budgets.csv line {number}: a budget may only be lower than the shipped one")
         limits[window] = asked

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,10 @@ from quorum.workspace import Workspace
 from tests.end_to_end.leaks import Canary
 
 LISTED = "acme-001"  # a tenant of every simulated world
-REFUSED_FILES = 3
+TEXT_FIELDS = (
+    *("event_id", "event_name", "feature", "user_id", "anonymous_id", "account_id", "session_id"),
+    *("ip", "country", "platform", "received_at"),
+)
 
 KINDS: dict[str, Callable[[int], str]] = {
     "email": lambda n: f"Ada.Lovelace.{n:04}@leak.example",
@@ -48,8 +52,7 @@ def planted_row(plant: Planter, kind: str, **given: Any) -> dict[str, Any]:
     return {
         "tenant_id": LISTED,
         "occurred_at": "2026-03-28T10:00:00Z",
-        **{name: new() for name in ("event_id", "event_name", "feature", "user_id", "anonymous_id", "account_id")},
-        **{name: new() for name in ("session_id", "ip", "country", "platform", "received_at")},
+        **{name: new() for name in TEXT_FIELDS if name not in given},
         "url": f"https://{new()}@{new()}.example/app/{new()}/users?to={new()}&q={quote(new())}#{new()}\n/{new()}",
         "referrer": f"https://mail.{new()}/read/{new()}?from={quote(new(), safe='')}",
         "user_agent": f"Mozilla/5.0 ({new()}) Firefox/136.0 {new()}",
@@ -139,10 +142,12 @@ def canaries(workspace: Workspace, *planters: Planter) -> set[Canary]:
 
 
 def secrets(workspace: Workspace) -> set[Canary]:
-    """Return each secret of the keyring, as it is and as HMAC pads it."""
+    """Return each secret of the keyring, the bare master key included, as it is and as HMAC pads it."""
     keys = Keyring.open(workspace.keyring).tenants().values()
-    found = {secret for each in keys for secret in (each.pseudonym_key, each.bundle_key, *pads(each.pseudonym_key))}
-    return found | {(workspace.keyring / "development.key").read_text()}
+    found: set[Canary] = {
+        secret for each in keys for secret in (each.pseudonym_key, each.bundle_key, *pads(each.pseudonym_key))
+    }
+    return found.union(b64decode(file.read_bytes()) for file in workspace.keyring.glob("*.key"))
 
 
 def bundle_keys(workspace: Workspace) -> dict[str, str]:

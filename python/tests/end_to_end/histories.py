@@ -4,13 +4,14 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from typing import Any
 
 START = datetime(2024, 3, 1, 23, 40, tzinfo=UTC)  # so that short sessions cross midnight in UTC, and in summer
 BATCHES = 3
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
+IN_2099 = 75 * 365 * DAY
+AHEAD = "ahead of its time"
 ZONES = ("UTC", "Europe/Lisbon", "America/St_Johns", "Asia/Kolkata", "Pacific/Apia")
 
 Rules = dict[str, str]  # columns of the registry
@@ -77,19 +78,15 @@ def _of_one_user(tenant: str, *batches: list[int], **rules: str) -> History:
 
 BY_HAND = [
     _of_one_user("a late event merges two sessions", [0, 50 * MINUTE], [25 * MINUTE], []),
-    _of_one_user(
-        "and then two merged ones",
-        [0, 50 * MINUTE, 100 * MINUTE, 150 * MINUTE],
-        [25 * MINUTE, 125 * MINUTE],
-        [75 * MINUTE],
-    ),
+    _of_one_user("and one more merges merged ones", [0, 50 * MINUTE], [25 * MINUTE, 100 * MINUTE], [75 * MINUTE]),
     _of_one_user("exactly the timeout, and a second more", [0], [30 * MINUTE], [60 * MINUTE + 1]),
     _of_one_user("timeout of a day", [0, 2 * DAY], [DAY], [3 * DAY + 1], session_timeout_minutes="1440"),
     _of_one_user("forty quiet days after", [0], [40 * DAY], []),
     _of_one_user("forty quiet days before", [100 * DAY], [60 * DAY], []),
     _of_one_user("a day amid eighty quiet ones", [0, 80 * DAY], [40 * DAY], []),
     _of_one_user("nothing at first", [], [], [0]),
-    History("an event that lands thrice", [[("u", "e", 0)], [("u", "e", 0)], [("u", "e", 0), ("v", "e", 0)]]),
+    History("one event lands thrice", [[("u", "e", 0)], [("u", "e", 0)], [("u", "e", 0), ("v", "e", 0)]]),
+    _of_one_user(AHEAD, [0, IN_2099], [DAY], [2 * DAY]),
     History(
         "rules that change",
         [[("u", "a", 0), ("u", "b", 10 * DAY)], [("u", "c", 20 * MINUTE)], [("u", "d", 10 * DAY + 20 * MINUTE)]],
@@ -101,7 +98,8 @@ BY_HAND = [
 def at_random(number: int, dice: random.Random) -> History:
     """A few users who come back after gaps about the timeout, a day or the windows; any event in any batch."""
     timeout = dice.choice([1, 30, 1440])
-    gaps = [0, 1, timeout * MINUTE, timeout * MINUTE + 1, HOUR, DAY, 6 * DAY, 7 * DAY, 27 * DAY, 28 * DAY, 40 * DAY]
+    lengths = [0, 1, timeout * MINUTE, timeout * MINUTE + 1, HOUR, DAY, 6 * DAY, 7 * DAY, 27 * DAY, 28 * DAY, 40 * DAY]
+    gaps = dice.sample(lengths, 3)
     batches: list[list[tuple[str, str, int]]] = [[] for _ in range(BATCHES)]
     for user in "uvw"[: dice.randint(1, 3)]:
         seconds = dice.randrange(30 * DAY)
@@ -113,6 +111,6 @@ def at_random(number: int, dice: random.Random) -> History:
     return History(f"random {number}", batches, [rules])
 
 
-def all_histories(seed: int) -> list[History]:
+def histories(seed: int) -> list[History]:
     dice = random.Random(seed)
     return BY_HAND + [at_random(number, dice) for number in range(30)]

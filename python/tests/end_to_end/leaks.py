@@ -51,11 +51,11 @@ def leaks(canaries: Iterable[Canary], places: Iterable[Place]) -> set[Leak]:
 
 
 def forms(canary: Canary) -> set[bytes]:
-    """Return the spellings from which a value can be read, and the hashes without a key from which it can be guessed."""
+    """Return the spellings that a value can be read from, and the hashes without a key that it can be guessed from."""
     if isinstance(canary, bytes):
         values, found = {canary}, {_as_duckdb_shows(canary)}
     else:
-        values = {canary.encode(), canary.lower().encode()}
+        values = {spelt.encode() for spelt in (canary, canary.lower(), canary.upper())}
         found = {json.dumps(canary)[1:-1].encode()}
     for value in values:
         found |= {value, quote(value, safe="").encode(), value.hex().encode()}

@@ -1,17 +1,28 @@
 """Small worlds to run nights over, and ways to look at what came of them."""
 
+import csv
+import hashlib
+import json
 import shutil
-from collections.abc import Callable, Sequence
-from datetime import date
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
 
-from quorum import nightly, warehouse
+from click.testing import CliRunner, Result
+
+from quorum import cli, nightly, warehouse
+from quorum.keyring import Keyring
 from quorum.simulate import Shape, simulate
 from quorum.workspace import Workspace
 
 SHARED_DATA = Path(__file__).parents[4] / "shared" / "data"
 LAST_DAY = date(2026, 3, 29)
+
+
+def noon(day: date) -> datetime:
+    return datetime.combine(day, time(12), UTC)
 
 
 def silent(_step: str) -> None:
@@ -27,6 +38,54 @@ def simulated(root: Path, **shape: Any) -> Workspace:
 
 def run(workspace: Workspace, as_of: date = LAST_DAY) -> nightly.Report:
     return nightly.run(workspace, as_of, silent)
+
+
+def build(workspace: Workspace) -> nightly.Report:
+    """Do the first half of a night, which makes the tenant plane: nothing is released, nothing published."""
+    workspace.prepare()
+    night = nightly._Night(workspace, LAST_DAY, silent)
+    night.ingest()
+    night.build()
+    return night.report
+
+
+def quorum(workspace: Workspace, *arguments: str) -> Result:
+    """Run a command of the console script, where its exit code and its words matter."""
+    return CliRunner().invoke(cli.main, [*arguments, "--workspace", str(workspace.root)])
+
+
+def registered(root: Path, rows: Iterable[Mapping[str, str]]) -> Workspace:
+    """Make a workspace, or give one another registry."""
+    first, *others = rows
+    path = root / "registry" / "tenants.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(first), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows([first, *others])
+    (root / "landing").mkdir(exist_ok=True)
+    return Workspace(root)
+
+
+def land(workspace: Workspace, name: str, rows: Iterable[Mapping[str, Any] | str]) -> Path:
+    """Write a file of the format `quorum`, a line for each row."""
+    path = workspace.landing / "quorum" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{row if isinstance(row, str) else json.dumps(row)}\n" for row in rows))
+    return path
+
+
+def real(name: str, root: Path) -> Workspace:
+    """Copy real inputs into a workspace of their own: they are read-only, and a run is not."""
+    for part in ("landing", "registry", "policy"):
+        shutil.copytree(SHARED_DATA / name / part, root / part, copy_function=shutil.copyfile)
+    return Workspace(root)
+
+
+def copied(workspace: Workspace, root: Path) -> Workspace:
+    """Copy a whole workspace, for a test that would change it."""
+    shutil.copytree(workspace.root, root, symlinks=True)
+    return Workspace(root)
 
 
 def sibling(workspace: Workspace, root: Path, *, keep: Callable[[Path], bool] = lambda _file: True) -> Workspace:
@@ -49,3 +108,23 @@ def sibling(workspace: Workspace, root: Path, *, keep: Callable[[Path], bool] = 
 def fetch(workspace: Workspace, plane: str, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
     with warehouse.opened(workspace, plane, read_only=True) as connection:
         return connection.execute(query, list(parameters)).fetchall()
+
+
+def rows_by_tenant(workspace: Workspace, query: str) -> dict[str, list[tuple[Any, ...]]]:
+    """Return what a query over the tenant plane finds, by tenant id; the tenant's key is its first column."""
+    names = {keys.tenant_key: tenant_id for tenant_id, keys in Keyring.open(workspace.keyring).tenants().items()}
+    found = defaultdict(list)
+    for tenant_key, *values in fetch(workspace, "tenant", query):
+        found[names[tenant_key]].append(tuple(values))
+    return dict(found)
+
+
+def file_hashes(folder: Path) -> dict[str, str]:
+    """Return what a folder holds, by path: the SHA-256 of each file, and where each link points."""
+    return {
+        str(path.relative_to(folder)): str(path.readlink())
+        if path.is_symlink()
+        else hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_symlink() or path.is_file()
+    }

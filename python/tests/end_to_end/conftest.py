@@ -1,0 +1,59 @@
+"""Nights that many tests look at and none may change: who has to change one copies it (`worlds.copied`)."""
+
+import csv
+from dataclasses import dataclass
+
+import pytest
+
+from quorum import nightly
+from quorum.workspace import Workspace
+from tests.end_to_end import worlds
+from tests.end_to_end.histories import BATCHES, History, histories
+
+
+@dataclass(frozen=True)
+class Night:
+    workspace: Workspace
+    report: nightly.Report
+
+
+@pytest.fixture(scope="session")
+def simulated_night(tmp_path_factory: pytest.TempPathFactory) -> Night:
+    """Six weeks of four tenants, every defect of the simulator included, in one night."""
+    workspace = worlds.simulated(tmp_path_factory.mktemp("simulated"), days=40)
+    return Night(workspace, worlds.run(workspace))
+
+
+@pytest.fixture(scope="session")
+def tenants() -> list[History]:
+    return histories(seed=1)
+
+
+@pytest.fixture(scope="session")
+def in_batches(tenants: list[History], tmp_path_factory: pytest.TempPathFactory) -> Night:
+    """The histories, a batch a night."""
+    rows = (version for tenant in tenants for version in tenant.registered())
+    workspace = worlds.registered(tmp_path_factory.mktemp("in_batches"), rows)
+    for batch in range(BATCHES):
+        worlds.land(workspace, f"{batch}.jsonl", (row for tenant in tenants for row in tenant.rows(batch)))
+        report = worlds.build(workspace)
+    return Night(workspace, report)
+
+
+@pytest.fixture(scope="session")
+def at_once(in_batches: Night, tmp_path_factory: pytest.TempPathFactory) -> Night:
+    """The same files in one night."""
+    workspace = worlds.sibling(in_batches.workspace, tmp_path_factory.mktemp("at_once"))
+    return Night(workspace, worlds.build(workspace))
+
+
+@pytest.fixture(scope="session")
+def benchmarked_night(tmp_path_factory: pytest.TempPathFactory) -> Night:
+    """A week of two cohorts: the larger tenants, enough for a benchmark, and the smaller ones, a quorum and no more."""
+    workspace = worlds.simulated(tmp_path_factory.mktemp("benchmarked"), tenants=44, users=450, days=7)
+    with (workspace.registry / "tenants.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for rank, row in enumerate(rows):
+        row |= {"industry": "retail", "region": "eu"} if rank < 22 else {"industry": "media", "region": "us"}
+    worlds.registered(workspace.root, rows)
+    return Night(workspace, worlds.run(workspace))
