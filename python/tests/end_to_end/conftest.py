@@ -2,6 +2,7 @@
 
 import csv
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,14 @@ from tests.end_to_end.histories import BATCHES, History, histories
 class Night:
     workspace: Workspace
     report: nightly.Report
+
+
+def land_in_batches(tenants: list[History], root: Path) -> Night:
+    workspace = worlds.registered(root, (version for tenant in tenants for version in tenant.registered()))
+    for batch in range(BATCHES):
+        worlds.land(workspace, f"{batch}.jsonl", (row for tenant in tenants for row in tenant.rows(batch)))
+        report = worlds.build(workspace)
+    return Night(workspace, report)
 
 
 @pytest.fixture(scope="session")
@@ -32,12 +41,7 @@ def tenants() -> list[History]:
 @pytest.fixture(scope="session")
 def in_batches(tenants: list[History], tmp_path_factory: pytest.TempPathFactory) -> Night:
     """The histories, a batch a night."""
-    rows = (version for tenant in tenants for version in tenant.registered())
-    workspace = worlds.registered(tmp_path_factory.mktemp("in_batches"), rows)
-    for batch in range(BATCHES):
-        worlds.land(workspace, f"{batch}.jsonl", (row for tenant in tenants for row in tenant.rows(batch)))
-        report = worlds.build(workspace)
-    return Night(workspace, report)
+    return land_in_batches(tenants, tmp_path_factory.mktemp("in_batches"))
 
 
 @pytest.fixture(scope="session")
