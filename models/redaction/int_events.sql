@@ -26,7 +26,9 @@ ranked as (
         *,
         row_number() over (
             partition by tenant_key, unit_key, event_key
-            order by received_at nulls last, occurred_at, feature nulls last, landing_file, landing_row
+            order by
+                received_at nulls last, occurred_at, feature nulls last, event_name, value_minor, duration_ms, properties,
+                url_path, referrer_channel, platform, country, landing_file, landing_row
         ) as repetition
     from candidates
 

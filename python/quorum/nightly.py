@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from quorum import catalog, landing, policy, publish, registry, release, settings, warehouse
+from quorum import catalog, landing, overrides, policy, publish, registry, release, settings, warehouse
 from quorum.budget import Budget
 from quorum.errors import Refused
 from quorum.hash_chain import ChainedLog
@@ -67,13 +67,13 @@ def run(workspace: Workspace, as_of: date, progress: Progress) -> Report:
 def load_policies(workspace: Workspace, dbt: Dbt) -> Policies:
     """Resolve the declared releases and budgets against the workspace's policy and the floors."""
     declared = catalog.declared_releases(dbt.manifest())
-    overrides = policy.release_overrides(workspace.policy)
-    unknown = set(overrides) - {block["name"] for block in declared.values()}
+    changes = overrides.release_overrides(workspace.policy)
+    unknown = set(changes) - {block["name"] for block in declared.values()}
     if unknown:
         raise Refused(f"policy/releases.yml: no release {min(unknown)} is declared")
-    specs = [policy.resolve(block, overrides.get(block["name"], {})) for _, block in sorted(declared.items())]
+    specs = [policy.resolve(block, changes.get(block["name"], {})) for _, block in sorted(declared.items())]
     shipped = settings.project_directory() / "seeds" / "policy" / "budgets.csv"
-    budgets = {s.population: policy.budget(s.population, workspace.policy, shipped) for s in specs}
+    budgets = {s.population: overrides.budget(s.population, workspace.policy, shipped) for s in specs}
     return Policies(specs, budgets, policy.version(specs, list(budgets.values())))
 
 
@@ -81,6 +81,9 @@ def open_ledger(workspace: Workspace) -> Ledger:
     """Open the ledger. A new one is made only where nothing was ever published: else noise could be averaged away."""
     folder = publish.current(workspace)
     if folder is None:
+        ended = [entry for entry in ChainedLog(workspace.audit_log).records() if entry.kind == "run_ended"]
+        if any(entry.facts["release"] for entry in ended):
+            return Ledger.open(workspace.ledger_url)
         try:
             return Ledger.open(workspace.ledger_url)
         except Refused:
@@ -131,7 +134,7 @@ class _Night:
         tenants = registry.load(self.workspace.registry)
         self._policies = load_policies(self.workspace, self._dbt)
         shipped = settings.project_directory() / "seeds" / "policy" / "field_policies.csv"
-        fields = policy.field_overrides(self.workspace.policy, shipped)
+        fields = overrides.field_overrides(self.workspace.policy, shipped)
         self._audit.append("policy", version=self._policies.version, registry=tenants.digest)
         publish.sweep(self.workspace)
         self._progress("reading new files")

@@ -5,7 +5,6 @@ stricter or choose among the periods that it declares. The floors stand in code,
 profile, seed or package can move them.
 """
 
-import csv
 import hashlib
 import json
 import math
@@ -13,12 +12,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
-from pathlib import Path
 from typing import Any
 
-import yaml
-
-from quorum.budget import WINDOWS, Budget
+from quorum.budget import Budget
 from quorum.errors import BadInput, Refused
 
 MIN_TENANTS = 5
@@ -28,18 +24,7 @@ MAX_DELTA = Decimal("1e-7")
 MIN_GATE_Z = Decimal("5.6")
 MAX_TOLERANCE_POINTS = Decimal(6)
 MAX_VALUE_SCALE = 10_000
-
-# From lax to strict; a workspace may only move a field to the right. `drop` is right of everything.
-STRICTNESS = {
-    "keep": 0,
-    "keep_listed": 1,
-    "strip": 1,
-    "truncate": 1,
-    "generalise": 1,
-    "tokenise_exact": 2,
-    "tokenise": 2,
-}
-DROP = 9
+MAX_BUDGET = {"week": Decimal("0.05"), "quarter": Decimal("0.65"), "year": Decimal("2.6")}
 
 
 @dataclass(frozen=True)
@@ -146,19 +131,19 @@ def resolve(declared: Mapping[str, Any], override: Mapping[str, Any]) -> Spec:
     Raises BadInput for what cannot be read, Refused for what would loosen the declaration or a floor.
     """
     name = str(declared.get("name"))
-    unknown = set(override) - set(_STRICTER) - {"period"}
+    unknown = {str(key) for key in override} - set(_STRICTER) - {"period"}
     if unknown:
         raise BadInput(f"policy/releases.yml: release {name}: {min(unknown)} cannot be set here")
     periods = declared["periods"]
     period = override.get("period", declared["default_period"])
-    if period not in periods:
+    if not isinstance(period, str) or period not in periods:
         raise BadInput(f"policy/releases.yml: release {name}: period must be one of {', '.join(sorted(periods))}")
 
     values = {k: v for k, v in declared.items() if k not in ("periods", "default_period")} | periods[period]
     values = {key: _number(name, key, value) for key, value in values.items()}
     for key, direction in _STRICTER.items():
         if key in override:
-            asked = _asked(name, key, override[key])
+            asked = asked_number(name, key, override[key])
             if asked > values[key] if direction == "lower" else asked < values[key]:
                 raise Refused(
                     f"policy/releases.yml: release {name}: {key} may only be {direction} than {values[key]}: {asked}"
@@ -170,7 +155,7 @@ def resolve(declared: Mapping[str, Any], override: Mapping[str, Any]) -> Spec:
         raise BadInput(f"release {name}: its declaration does not fit: {error}") from None
 
 
-def _asked(release: str, key: str, value: object) -> Any:
+def asked_number(release: str, key: str, value: object) -> Any:
     """Return what a workspace asks for; NaN compares with nothing, so it is told before it is compared."""
     number = _number(release, key, value)
     if isinstance(number, Decimal) and number.is_nan():
@@ -192,79 +177,9 @@ def _number(release: str, key: str, value: object) -> Any:
     return int(number)
 
 
-def release_overrides(folder: Path) -> dict[str, dict[str, Any]]:
-    """Read ``policy/releases.yml``; none is no override."""
-    path = folder / "releases.yml"
-    if not path.is_file():
-        return {}
-    try:
-        content = yaml.safe_load(path.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise BadInput("policy/releases.yml: is not YAML") from None
-    releases = content.get("releases") if isinstance(content, dict) and set(content) == {"releases"} else None
-    if not isinstance(releases, dict) or not all(isinstance(value, dict) for value in releases.values()):
-        raise BadInput("policy/releases.yml: expected `releases:` with a block for each release")
-    return releases
-
-
-def field_overrides(folder: Path, shipped: Path) -> list[dict[str, str]]:
-    """Read ``policy/field_policies.csv``; each row must redact a field harder than the shipped seed does."""
-    path = folder / "field_policies.csv"
-    if not path.is_file():
-        return []
-    shipped_rows = _csv(shipped)
-    rows = _csv(path)
-    for number, row in enumerate(rows, start=2):
-        where = f"policy/field_policies.csv line {number}"
-        if row["action"] not in {*STRICTNESS, "drop"}:
-            raise BadInput(f"{where}: unknown action")
-        for before in _shipped_for(row, shipped_rows):
-            if STRICTNESS.get(row["action"], DROP) < STRICTNESS.get(before["action"], DROP):
-                raise Refused(f"{where}: {row['action']} is laxer than {before['action']}")
-            if row["class"] != before["class"]:
-                raise Refused(f"{where}: the class of a field is {before['class']} and stays so")
-    return rows
-
-
-def _shipped_for(row: dict[str, str], shipped: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Return what a row would replace: for all formats, each format's own; where nothing is shipped, a drop."""
-    same_field = [other for other in shipped if other["field"] == row["field"]]
-    own = [other for other in same_field if row["source_format"] in (other["source_format"], "*")]
-    fallback = [other for other in same_field if other["source_format"] == "*"]
-    return own or fallback or [{**row, "action": "drop"}]
-
-
-def budget(population: str, folder: Path, shipped: Path) -> Budget:
-    """Return a population's limits: the shipped ones, or lower ones of ``policy/budgets.csv``."""
-    populations = {row["population"] for row in _csv(shipped)}
-    limits = {row["time_window"]: Decimal(row["rho"]) for row in _csv(shipped) if row["population"] == population}
-    path = folder / "budgets.csv"
-    for number, row in enumerate(_csv(path) if path.is_file() else [], start=2):
-        window = row["time_window"]
-        if row["population"] not in populations:
-            raise BadInput(f"policy/budgets.csv line {number}: unknown population")
-        if row["population"] != population:
-            continue
-        if window not in limits:
-            raise BadInput(f"policy/budgets.csv line {number}: unknown window")
-        asked = _asked(population, "rho_atoms", row["rho"])
-        if asked > limits[window]:
-            raise Refused(f"policy/budgets.csv line {number}: a budget may only be lower than the shipped one")
-        limits[window] = asked
-    return Budget(population, {window: limits[window] for window in WINDOWS if window in limits})
-
-
-def _csv(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    if any(None in row or None in row.values() for row in rows):
-        raise BadInput(f"policy/{path.name}: a row has too few or too many fields")
-    return rows
-
-
 def version(specs: list[Spec], budgets: list[Budget]) -> str:
     """Return a hash of the policy in force: floors, specs and budgets."""
-    floors = [MIN_TENANTS, MIN_QUORUM, MAX_RHO, MAX_DELTA, MIN_GATE_Z, MAX_TOLERANCE_POINTS]
+    floors = [MIN_TENANTS, MIN_QUORUM, MAX_RHO, MAX_DELTA, MIN_GATE_Z, MAX_TOLERANCE_POINTS, MAX_BUDGET]
     return _digest({"floors": floors, "specs": [asdict(s) for s in specs], "budgets": [b.limits for b in budgets]})
 
 

@@ -152,13 +152,14 @@ def _answer_one(workspace: Workspace, ledger: Ledger, budget: Budget, due: Due) 
     cells, cohort_map = _read_cells(workspace, due)
     drawn = ledger.eligible(spec.population, slot.period, due.start, cohort_map)
     cost = Cost(spec.rho, due.delta_gate if drawn is None else Decimal(0))
+    privacy = _privacy(spec, due)  # before anything is spent: it can still be refused
     try:
         reservation = ledger.reserve(slot, cost, budget)
     except BudgetExhausted as exhausted:
-        return Outcome(due, refused(spec, cells) | _privacy(spec, due), str(exhausted))
+        return Outcome(due, refused(spec, cells) | privacy, str(exhausted))
     eligible, figures = measure(spec, due.plan, cells, drawn)
     gate = Gate(cohort_map, eligible) if drawn is None else None
-    return Outcome(due, ledger.commit(reservation, figures | _privacy(spec, due), gate).payload)
+    return Outcome(due, ledger.commit(reservation, figures | privacy, gate).payload)
 
 
 def _read_cells(workspace: Workspace, due: Due) -> tuple[Cells, str]:
@@ -177,7 +178,9 @@ def _read_cells(workspace: Workspace, due: Due) -> tuple[Cells, str]:
             "where period_start = ? and listing <> 'unlisted' order by tenant_key",
             [due.start],
         )
-    return cells_from(rows, atoms, due.keys), digest([list(member.values()) for member in members])
+    # a gate is drawn for one map and one quorum: another quorum is another draw
+    quorum = [due.spec.min_tenants, due.spec.tenant_cap]
+    return cells_from(rows, atoms, due.keys), digest([quorum, [list(member.values()) for member in members]])
 
 
 def _privacy(spec: Spec, due: Due) -> dict[str, Any]:

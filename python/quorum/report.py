@@ -21,7 +21,7 @@ releases: {}
 """
 
 # What the conversion from rho to epsilon takes of delta; the quorum gates of a window add theirs.
-CONVERSION_DELTA = Decimal("8.9e-8")
+CONVERSION_DELTA = Decimal("9e-8")
 
 WITHHELD = {
     "ineligible": "the cohort is no quorum, or not beyond doubt",

@@ -13,16 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.errors import BadInput, QuorumError, Refused
-from quorum.policy import (
-    Spec,
-    budget,
-    count_scale,
-    field_overrides,
-    release_overrides,
-    resolve,
-    sensitivity,
-    version,
-)
+from quorum.overrides import budget, field_overrides, release_overrides
+from quorum.policy import Spec, count_scale, resolve, sensitivity, version
 from quorum.settings import project_directory
 
 PROJECT = project_directory()
@@ -424,3 +416,29 @@ class TestSensitivity:
             if cells > max_cells:
                 weight = math.floor(10_000 * math.sqrt(max_cells / cells))
                 assert weight**2 * cells <= max_cells * 10_000**2
+
+
+class TestMoreFields:
+    @pytest.mark.parametrize(
+        "rows",
+        [
+            ["quorum,event_id,identifier,drop"],
+            ["*,occurred_at,time,drop"],
+            ["wikimedia,user_id,identifier,drop"],
+            ["segmnt,url,url,drop"],
+            ["quorum,url,url,drop", "quorum,url,url,strip"],
+        ],
+    )
+    def test_what_would_fail_every_night_is_told_at_once(self, tmp_path: Path, rows: list[str]) -> None:
+        (tmp_path / "field_policies.csv").write_text("\n".join(["source_format,field,class,action", *rows, ""]))
+        with pytest.raises(BadInput) as error:
+            field_overrides(tmp_path, SHIPPED_FIELDS)
+        assert one_line(error).startswith("policy/field_policies.csv line")
+
+
+def test_laxer_shipped_budgets_are_refused(tmp_path: Path) -> None:
+    shipped = tmp_path / "shipped.csv"
+    for rows in ("u,week,0.06\nu,quarter,0.65\nu,year,2.6", "u,week,0.05\nu,quarter,0.65"):
+        shipped.write_text(f"population,time_window,rho\n{rows}\n")
+        with pytest.raises(Refused):
+            budget("u", tmp_path, shipped)

@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from quorum import cli, expectations, settings
+from quorum import cli, expectations, nightly, settings
 from quorum.workspace import Workspace
 from tests.end_to_end import worlds
 from tests.end_to_end.canaries import Planter, bundle_keys, canaries, plant_everywhere, secrets
@@ -114,7 +113,7 @@ def broken(root: Path) -> Path:
     (copy / "models/redaction/users_as_numbers.sql").write_text(
         "select cast(user_id as integer) as user_number from {{ ref('int_events_landed') }}"
     )
-    (copy / "tests/singular/no_user.sql").write_text(
+    (copy / "tests/no_user.sql").write_text(
         "{{ config(group='restricted') }} select payload from {{ ref('int_quarantine') }}"
     )
     return copy
@@ -146,6 +145,8 @@ def test_every_canary_is_there_to_be_found(planted: Planted, nights: dict[str, N
 def test_nights_end_as_they_should(nights: dict[str, Night]) -> None:
     assert nights["failed run"].exit_code == 1
     assert {"no_user", "users_as_numbers"} <= set(re.findall(r"\w+", nights["failed run"].stderr))
+    log = Path("workspace/restricted/dbt/logs/dbt.log")
+    assert log in {leak.file for leak in nights["failed run"].found}  # the database's message does echo a value
     assert nights["build by hand"].exit_code == 0
     assert nights["good run"].exit_code == 2  # three files could not be taken
     assert "cut short" in nights["good run"].stderr
@@ -177,9 +178,19 @@ def test_a_gate_that_fails_names_no_value(
     assert {leak.file.parts[0] for leak in found} == {"workspace"}
 
 
+def test_an_unexpected_error_prints_no_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("could not convert 'ada@leak.example'")
+
+    monkeypatch.setattr(nightly, "run", fail)
+    printed = worlds.quorum(Workspace(tmp_path), "run")
+    assert printed.exit_code == 70
+    assert "ada@leak.example" not in printed.output
+
+
 @pytest.mark.parametrize("command", ["status", "ledger", "plan", "keys", "verify"])
 def test_no_command_prints_a_canary(planted: Planted, nights: dict[str, Night], command: str, tmp_path: Path) -> None:
-    printed = CliRunner().invoke(cli.main, [command, f"--workspace={planted.workspace.root}", "--json"])
+    printed = worlds.quorum(planted.workspace, command, "--json")
     assert printed.exit_code == 0
     (tmp_path / "printed").write_text(printed.output)
     assert not leaks(planted.canaries | planted.secrets, places(tmp_path))
