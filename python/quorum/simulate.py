@@ -119,6 +119,7 @@ def simulate(workspace: Path, shape: Shape) -> Truth:
     users = register_users(shape, rng)
     events = draw_events(shape, rng, tenants, users)
     with duckdb.connect() as connection:
+        connection.execute("set enable_progress_bar = false")  # it would go to stdout
         load_rows(connection, shape, describe_users(users, tenants), land(shape, rng, events))
         truth = _count(connection, shape, tuple(paths.values()))
         _write_registry(registry, tenants)

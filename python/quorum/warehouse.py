@@ -48,6 +48,7 @@ def quoted(text: object) -> str:
 def _connect(workspace: Workspace, database: str | Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
     limits = {"memory_limit": memory_limit(), "temp_directory": str(workspace.restricted / "spill")}
     connection = duckdb.connect(database, read_only=read_only, config=dict(limits))
+    connection.execute("set enable_progress_bar = false")  # it would go to stdout
     encrypt_spill_files(connection)
     return connection
 

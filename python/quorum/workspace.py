@@ -76,10 +76,11 @@ class Workspace:
         if not self.landing.is_dir():
             raise BadInput(f"no folder {self.landing}: put raw files under landing/<format>/")
         try:
-            for folder in (self.landing, self.keyring, self.restricted):
+            for folder in (self.keyring, self.restricted):
                 folder.mkdir(exist_ok=True, mode=PRIVATE)
+            for folder in (self.landing, self.registry, self.keyring, self.restricted):
                 # input that somebody else owns (a read-only mount, say) keeps the mode it has
-                if folder.stat().st_uid == os.getuid():
+                if folder.is_dir() and folder.stat().st_uid == os.getuid():
                     folder.chmod(PRIVATE)
             for folder in (self.warehouse, self.published, self.root / "ledger", self.restricted / "spill"):
                 folder.mkdir(exist_ok=True)

@@ -97,5 +97,5 @@ def test_a_file_that_fails_half_way_leaves_no_row(tmp_path: Path, ledger: duckdb
 
 def test_a_folder_of_no_known_format_is_refused(tmp_path: Path, ledger: duckdb.DuckDBPyConnection) -> None:
     (tmp_path / "segmnt").mkdir()
-    with pytest.raises(BadInput, match="known formats"):
+    with pytest.raises(BadInput, match="known format"):
         landing.load(ledger, tmp_path, ["quorum", "segment"])

@@ -3,13 +3,14 @@
 import csv
 import gzip
 import json
+import os
 from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from quorum.keyring import Keyring, pads
+from quorum.keyring import MASTER_KEY_VARIABLE, Keyring, pads
 from quorum.workspace import Workspace
 from tests.end_to_end.leaks import Canary
 
@@ -142,12 +143,10 @@ def canaries(workspace: Workspace, *planters: Planter) -> set[Canary]:
 
 
 def secrets(workspace: Workspace) -> set[Canary]:
-    """Return each secret of the keyring, the bare master key included, as it is and as HMAC pads it."""
+    """Return each secret of the keyring, as it is and as HMAC pads it, and the master key."""
     keys = Keyring.open(workspace.keyring).tenants().values()
-    found: set[Canary] = {
-        secret for each in keys for secret in (each.pseudonym_key, each.bundle_key, *pads(each.pseudonym_key))
-    }
-    return found.union(b64decode(file.read_bytes()) for file in workspace.keyring.glob("*.key"))
+    found = {secret for each in keys for secret in (each.pseudonym_key, each.bundle_key, *pads(each.pseudonym_key))}
+    return {*found, b64decode(os.environ[MASTER_KEY_VARIABLE])}
 
 
 def bundle_keys(workspace: Workspace) -> dict[str, str]:

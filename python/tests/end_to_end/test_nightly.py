@@ -297,8 +297,9 @@ class TestLanding:
         with known.open("a") as file:
             file.write(json.dumps(sent_by("new", event_id="appended")) + "\n")
         worlds.land(workspace, "new.jsonl", [sent_by("new")])
-        night = worlds.quorum(workspace, "run", "--as-of", str(worlds.LAST_DAY))
+        night = worlds.quorum(workspace, "run", "--json", "--as-of", str(worlds.LAST_DAY))
         assert night.exit_code == 2
+        assert json.loads(night.stdout)["rows"]["files"] == 4 + 1, "the same again is no file of its own"
         [problem] = [line for line in night.stderr.splitlines() if line.startswith("quorum: ")]
         assert "content changed" in problem
         assert workspace.landing_problems.read_text().startswith("landing/quorum/lines.jsonl: refused")
