@@ -101,7 +101,7 @@ def run(workspace: Workspace, as_of: date) -> Printed:
 
 
 @click.option("--tenants", default=150, show_default=True)
-@click.option("--users", default=1500, show_default=True, help="Weekly active users of the largest tenant.")
+@click.option("--users", default=1200, show_default=True, help="Weekly active users of the largest tenant.")
 @click.option("--days", default=28, show_default=True)
 @click.option("--seed", default=7, show_default=True)
 def demo(workspace: Workspace, tenants: int, users: int, days: int, seed: int) -> Printed:
