@@ -105,7 +105,7 @@ final as (
         delta,
         tolerance_points,
         policy_version,
-        answer_id
+        case when is_answered then answer_id end as answer_id
     from withheld
 
 )
