@@ -29,3 +29,12 @@
     {%- set packed = 'struct_pack(' ~ members | join(', ') ~ ')' -%}
     coalesce(list({{ packed }} order by {{ packed }}) filter (where {{ condition }}), [])
 {%- endmacro %}
+
+{#- A row for each whole number from 1 to the limit. Select expression. -#}
+{% macro each_number_to(limit) -%}
+    {{ return(adapter.dispatch('each_number_to', 'quorum')(limit)) }}
+{%- endmacro %}
+
+{% macro duckdb__each_number_to(limit) -%}
+    unnest(range(1, {{ limit }} + 1))
+{%- endmacro %}

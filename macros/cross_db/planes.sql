@@ -24,10 +24,23 @@
     {{ return(plane or target.schema) }}
 {%- endmacro %}
 
-{#- The relation that an earlier run built, or none. For models that look back at a model downstream of them. -#}
-{% macro built(model_name) -%}
+{#- The relation that an earlier run built, or none; of this model's plane unless another is named. For models
+    that look back at themselves, or at a model downstream of them. -#}
+{% macro built(model_name, plane=none) -%}
     {% if execute %}
-        {{ return(adapter.get_relation(database=this.database, schema=this.schema, identifier=model_name)) }}
+        {{ return(adapter.get_relation(
+            database=adapter.dispatch('database_of', 'quorum')(plane) if plane else this.database,
+            schema=adapter.dispatch('plane_schema', 'quorum')(plane) if plane else this.schema,
+            identifier=model_name
+        )) }}
     {% endif %}
+    {{ return(none) }}
+{%- endmacro %}
+
+{% macro duckdb__database_of(plane) -%}
+    {{ return(plane) }}
+{%- endmacro %}
+
+{% macro spark__database_of(plane) -%}
     {{ return(none) }}
 {%- endmacro %}

@@ -16,6 +16,6 @@
             *,
             {{ json_strings('line', columns.values()) }} as fields
         from {{ source('landing', 'landing_rows') }}
-        where source_format = '{{ source_format }}'
+        where source_format = '{{ source_format }}' and batch in (select batch from {{ source('landing', 'landing_batch') }})
     ) as parsed
 {%- endmacro %}

@@ -1,37 +1,61 @@
 with files as (
 
     select * from {{ source('landing', 'landing_files') }}
-    where state in ('loaded', 'committed')
+    where state = 'read'
 
 ),
 
-accepted as (
+queued as (
 
-    select
-        landing_file,
-        count(*) as row_count
-    from {{ ref('int_events') }}
-    group by landing_file
+    select * from {{ source('landing', 'landing_rows') }}
 
 ),
 
-duplicate as (
+in_work as (
 
-    select
-        landing_file,
-        count(*) as row_count
-    from {{ ref('int_duplicates') }}
-    group by landing_file
+    select * from {{ source('landing', 'landing_batch') }}
 
 ),
 
-quarantined as (
+batch_rows as (
 
+    select * from {{ ref('int_batch_rows') }}
+
+),
+
+-- in the queue for a later batch or a later night; rows that are only read again are counted where they were
+waiting as (
+
+    select landing_file
+    from queued
+    where not is_again and batch not in (select batch from in_work)
+
+),
+
+deferred_now as (
+
+    select deferred.landing_file
+    from {{ ref('int_deferred') }} as deferred
+    inner join batch_rows
+        on deferred.landing_file = batch_rows.landing_file
+        and deferred.landing_row = batch_rows.landing_row
+
+),
+
+endings as (
+
+    {%- for ending, relation in {
+        'accepted': ref('int_events'), 'duplicate': ref('int_duplicates'), 'quarantined': ref('int_quarantine'),
+        'deferred': 'waiting', 'deferred ': 'deferred_now'
+    }.items() %}
     select
         landing_file,
+        '{{ ending | trim }}' as ending,
         count(*) as row_count
-    from {{ ref('int_quarantine') }}
+    from {{ relation }}
     group by landing_file
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
 
 ),
 
@@ -40,14 +64,15 @@ accounted as (
     select
         files.landing_file,
         files.source_format,
+        files.integrity,
         files.rows_read,
-        coalesce(accepted.row_count, 0) as accepted_rows,
-        coalesce(duplicate.row_count, 0) as duplicate_rows,
-        coalesce(quarantined.row_count, 0) as quarantined_rows
+        {%- for ending in ['accepted', 'duplicate', 'deferred', 'quarantined'] %}
+        cast(coalesce(sum(endings.row_count) filter (where endings.ending = '{{ ending }}'), 0) as bigint) as {{ ending }}_rows
+        {{- ',' if not loop.last }}
+        {%- endfor %}
     from files
-    left join accepted on files.landing_file = accepted.landing_file
-    left join duplicate on files.landing_file = duplicate.landing_file
-    left join quarantined on files.landing_file = quarantined.landing_file
+    left join endings on files.landing_file = endings.landing_file
+    group by files.landing_file, files.source_format, files.integrity, files.rows_read
 
 )
 

@@ -1,21 +1,29 @@
+-- depends_on: {{ ref('int_batch_rows') }}
 {{ config(
     materialized='incremental',
     full_refresh=false,
     meta={
-        'affected_by': 'int_batch_files',
-        'affected_when': 'kept.landing_file = affected.landing_file',
+        'affected_by': 'int_batch_rows',
+        'affected_when': 'kept.landing_file = affected.landing_file and kept.landing_row = affected.landing_row',
     },
 ) }}
 
-with batch_files as (
+with admitted as (
 
-    select * from {{ ref('int_batch_files') }}
+    select * from {{ ref('int_events_admitted') }}
 
 ),
 
-candidates as (
+won as (
 
-    select * from {{ ref('int_events_redacted') }}
+    select * from {{ ref('int_events_won') }}
+
+),
+
+displaced as (
+
+    select * from {{ ref('int_events_displaced') }}
+    where not is_read_again
 
 ),
 
@@ -25,21 +33,45 @@ accepted as (
 
 ),
 
+beaten as (
+
+    select
+        landing_file,
+        landing_row,
+        tenant_key,
+        unit_key,
+        event_key
+    from admitted
+    where not exists (
+        select 1 from won
+        where won.landing_file = admitted.landing_file and won.landing_row = admitted.landing_row
+    )
+    union all
+    select
+        landing_file,
+        landing_row,
+        tenant_key,
+        unit_key,
+        event_key
+    from displaced
+    {%- if is_incremental() %}
+    where not exists (
+        select 1 from {{ this }} as kept
+        where kept.landing_file = displaced.landing_file and kept.landing_row = displaced.landing_row
+    )
+    {%- endif %}
+
+),
+
 -- a row counts as a duplicate only where the event that it repeats can be shown
 duplicates as (
 
-    select
-        candidates.landing_file,
-        candidates.landing_row,
-        accepted.landing_file as accepted_file,
-        accepted.landing_row as accepted_row
-    from candidates
-    inner join batch_files on candidates.landing_file = batch_files.landing_file
+    select beaten.*
+    from beaten
     inner join accepted
-        on candidates.tenant_key = accepted.tenant_key
-        and candidates.unit_key = accepted.unit_key
-        and candidates.event_key = accepted.event_key
-    where not (candidates.landing_file = accepted.landing_file and candidates.landing_row = accepted.landing_row)
+        on beaten.tenant_key = accepted.tenant_key
+        and beaten.unit_key = accepted.unit_key
+        and beaten.event_key = accepted.event_key
 
 )
 

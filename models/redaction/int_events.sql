@@ -1,60 +1,32 @@
+-- depends_on: {{ ref('int_event_changes') }}, {{ ref('int_events_displaced') }}
 {{ config(
     materialized='incremental',
     full_refresh=false,
     meta={
-        'affected_by': 'int_batch_files',
-        'affected_when': 'kept.landing_file = affected.landing_file',
+        'affected_by': 'int_events_displaced',
+        'affected_when': 'kept.landing_file = affected.landing_file and kept.landing_row = affected.landing_row',
     },
 ) }}
 
-with batch_files as (
+with admitted as (
 
-    select * from {{ ref('int_batch_files') }}
-
-),
-
-candidates as (
-
-    select * from {{ ref('int_events_redacted') }}
+    select * from {{ ref('int_events_admitted') }}
 
 ),
 
--- one user's rows never decide about another's, so a duplicate is one within its unit
-ranked as (
+won as (
 
-    select
-        *,
-        row_number() over (
-            partition by tenant_key, unit_key, event_key
-            order by
-                received_at nulls last, occurred_at, feature nulls last, event_name, value_minor, duration_ms, properties,
-                url_path, referrer_channel, platform, country, landing_file, landing_row
-        ) as repetition
-    from candidates
-
-),
-
-first_of_batch as (
-
-    select * from ranked
-    where repetition = 1
+    select * from {{ ref('int_events_won') }}
 
 ),
 
 new_events as (
 
-    select *
-    from first_of_batch
-    {%- if is_incremental() %}
-    where not exists (
-        select 1 from {{ this }} as accepted
-        where accepted.tenant_key = first_of_batch.tenant_key
-            and accepted.unit_key = first_of_batch.unit_key
-            and accepted.event_key = first_of_batch.event_key
-            -- a batch that is run again replaces its own rows
-            and accepted.landing_file not in (select landing_file from batch_files)
-    )
-    {%- endif %}
+    select admitted.*
+    from admitted
+    inner join won
+        on admitted.landing_file = won.landing_file
+        and admitted.landing_row = won.landing_row
 
 )
 

@@ -1,21 +1,28 @@
+-- depends_on: {{ ref('int_batch_rows') }}
 {{ config(
     materialized='incremental',
     full_refresh=false,
     meta={
-        'affected_by': 'int_batch_files',
-        'affected_when': 'kept.landing_file = affected.landing_file',
+        'affected_by': 'int_batch_rows',
+        'affected_when': 'kept.landing_file = affected.landing_file and kept.landing_row = affected.landing_row',
     },
 ) }}
 
-with batch_files as (
+with landed as (
 
-    select * from {{ ref('int_batch_files') }}
+    select * from {{ ref('int_events_landed') }}
 
 ),
 
-landed as (
+queued as (
 
-    select * from {{ ref('int_events_landed') }}
+    select * from {{ source('landing', 'landing_rows') }}
+
+),
+
+in_work as (
+
+    select * from {{ source('landing', 'landing_batch') }}
 
 ),
 
@@ -27,9 +34,14 @@ refused as (
         landed.source_format,
         landed.reason,
         landed.tenant_id,
-        landed.line as payload
+        landed.occurred_at,
+        landed.received_at,
+        queued.line as payload
     from landed
-    inner join batch_files on landed.landing_file = batch_files.landing_file
+    inner join queued
+        on landed.landing_file = queued.landing_file
+        and landed.landing_row = queued.landing_row
+    inner join in_work on queued.batch = in_work.batch
     where landed.reason is not null
 
 )

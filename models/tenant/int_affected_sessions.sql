@@ -1,14 +1,8 @@
 {%- set sessions = built('fct_sessions') -%}
 
-with batch_files as (
+with changes as (
 
-    select * from {{ ref('int_batch_files') }}
-
-),
-
-events as (
-
-    select * from {{ ref('fct_events') }}
+    select * from {{ ref('int_event_changes') }}
 
 ),
 
@@ -16,13 +10,12 @@ events as (
 reach as (
 
     select
-        events.tenant_key,
-        events.unit_key,
-        min(events.occurred_at) as first_at,
-        max(events.occurred_at) as last_at
-    from events
-    inner join batch_files on events.landing_file = batch_files.landing_file
-    group by events.tenant_key, events.unit_key
+        tenant_key,
+        unit_key,
+        min(first_at) as first_at,
+        max(last_at) as last_at
+    from changes
+    group by tenant_key, unit_key
 
 ),
 

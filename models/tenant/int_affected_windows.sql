@@ -16,40 +16,65 @@ calendar as (
 
 ),
 
-active_days as (
+known_days as (
 
-    select distinct
+    select
         tenant_key,
-        activity_date
-    from user_days
+        activity_date,
+        max(is_active) as is_active,
+        max(is_touched) as is_touched
+    from (
+        select distinct
+            tenant_key,
+            activity_date,
+            1 as is_active,
+            0 as is_touched
+        from user_days
+        union all
+        select
+            tenant_key,
+            activity_date,
+            0 as is_active,
+            1 as is_touched
+        from touched
+    ) as either
+    group by tenant_key, activity_date
 
 ),
 
+-- a touched day may have lost all of its events: it is no active day any more, and still has neighbours
 neighbouring as (
 
     select
         tenant_key,
         activity_date,
-        lag(activity_date) over (partition by tenant_key order by activity_date) as day_before,
-        lead(activity_date) over (partition by tenant_key order by activity_date) as day_after,
-        max(activity_date) over (partition by tenant_key) as last_day
-    from active_days
+        is_touched,
+        max(case when is_active = 1 then activity_date end) over (
+            partition by tenant_key
+            order by activity_date
+            rows between unbounded preceding and 1 preceding
+        ) as day_before,
+        min(case when is_active = 1 then activity_date end) over (
+            partition by tenant_key
+            order by activity_date
+            rows between 1 following and unbounded following
+        ) as day_after
+    from known_days
 
 ),
 
--- a day counts in its own row and in the 27 that follow; the quiet days on either side of it may have no rows yet
+-- a day counts in its own row and in the 27 that follow; the quiet days on either side of it may have no rows yet,
+-- or, where it was the first or the last one, none any more
 windows as (
 
     select distinct
-        touched.tenant_key,
+        neighbouring.tenant_key,
         calendar.calendar_date as activity_date
-    from touched
-    inner join neighbouring
-        on touched.tenant_key = neighbouring.tenant_key
-        and touched.activity_date = neighbouring.activity_date
+    from neighbouring
     inner join calendar
-        on calendar.calendar_date > coalesce(neighbouring.day_before, touched.activity_date - 1)
-        and calendar.calendar_date <= least(greatest(touched.activity_date + 27, neighbouring.day_after), neighbouring.last_day)
+        on calendar.calendar_date > coalesce(neighbouring.day_before, neighbouring.activity_date - 1)
+        and calendar.calendar_date <= greatest(neighbouring.activity_date + 27, neighbouring.day_after)
+    where neighbouring.is_touched = 1
 
 )
 

@@ -27,3 +27,12 @@ def descriptions(manifest: "Manifest", model: str) -> tuple[str, dict[str, str]]
         if node.resource_type == "model" and node.name == model:
             return node.description, {name: column.description for name, column in node.columns.items()}
     raise BadInput(f"no model {model} in the project")
+
+
+def rewriting_formats(manifest: "Manifest") -> set[str]:
+    """Return the raw formats whose staging model says ``meta.landing.rewrites``: files there are written anew."""
+    return {
+        node.path.split("/")[1]
+        for node in manifest.nodes.values()
+        if node.resource_type == "model" and node.config.meta.get("landing", {}).get("rewrites")
+    }

@@ -1,30 +1,26 @@
-"""Files in, once: the file ledger and the current batch of raw lines.
+"""Files in, once: the ledger of what landed, and how a file's rows come into the queue.
 
-Two relations of the restricted plane are written here and read by the staging views:
-``landing_files`` (a row per content that ever landed) and ``landing_rows`` (a row per line of the batch).
-A file's rows and its ledger row arrive in one transaction; it is committed only after dbt has accounted for them.
+``landing_files`` holds a row per content that ever landed, ``landing_names`` the names it was seen under. A file's
+rows and its ledger row arrive in one transaction; the queue holds the rows until a batch has accounted for them.
 """
 
-import gzip
 import hashlib
-import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from os import stat_result
 from pathlib import Path, PurePosixPath
-from typing import IO, cast
 from urllib.parse import unquote
 
 import duckdb
-import pyarrow as pa
-import pyarrow.compute as pc
 
+from quorum import landing_queue, raw_files
+from quorum.checksums import MANIFEST, Checksums, integrity
 from quorum.errors import BadInput
+from quorum.raw_files import Unusable
 
-MAX_LINE_BYTES = 1 << 20
-CHUNK_BYTES = 16 << 20
 NAMED_IN = "restricted/problems.txt"
-SUFFIXES = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
 
 SCHEMA = """
 create table if not exists landing_files (
@@ -34,7 +30,9 @@ create table if not exists landing_files (
     folder_tenant varchar,
     byte_count bigint not null,
     rows_read bigint not null,
-    state varchar not null check (state in ('loaded', 'committed'))
+    last_row bigint not null,
+    integrity varchar not null,
+    state varchar not null check (state in ('read', 'replaced', 'gone'))
 );
 create table if not exists landing_names (
     path varchar primary key,
@@ -42,26 +40,7 @@ create table if not exists landing_names (
     byte_count bigint not null,
     modified_ns bigint not null
 );
-create table if not exists landing_rows (
-    landing_file varchar not null,
-    landing_row bigint not null,
-    source_format varchar not null,
-    folder_tenant varchar,
-    line varchar,
-    defect varchar
-);
 """
-
-ROWS = pa.schema(
-    [
-        ("landing_file", pa.string()),
-        ("landing_row", pa.int64()),
-        ("source_format", pa.string()),
-        ("folder_tenant", pa.string()),
-        ("line", pa.string()),
-        ("defect", pa.string()),
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -97,24 +76,148 @@ def told(problems: Iterable[Problem]) -> list[str]:
     return [f"landing/{name}: {what} ({n} of its files, named in {NAMED_IN})" for (name, what), n in counts.items()]
 
 
-class _Unusable(Exception):
-    """The file cannot be taken now."""
-
-
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the relations of the restricted plane that landing writes."""
     connection.execute(SCHEMA)
+    landing_queue.prepare(connection)
 
 
-def load(connection: duckdb.DuckDBPyConnection, root: Path, formats: list[str]) -> list[Problem]:
-    """Add every new file under ``root`` to the batch; return those that have to wait or are refused."""
-    problems = []
-    for source in sources(root, formats):
+class Landing:
+    """One pass over ``landing/``: new files go into the queue, the others are told about.
+
+    ``rewriting`` are the formats whose producers write a file anew: its newest content replaces what was read.
+    """
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, root: Path, batch_rows: int, rewriting: Collection[str] = ()
+    ) -> None:
+        self.problems: list[Problem] = []
+        self._connection = connection
+        self._root = root
+        self._rewriting = rewriting
+        self._queue = landing_queue.Writer(connection, batch_rows)
+
+    def load(self, formats: list[str]) -> None:
+        """Add the rows of every new file to the queue, in the order of the paths."""
+        checksums: dict[Path, Checksums | None] = {}
+        for source in sources(self._root, formats):
+            folder = source.file.parent
+            try:
+                if folder not in checksums:
+                    checksums[folder] = None
+                    checksums[folder] = Checksums.at(folder)
+                if source.file.name != MANIFEST:
+                    self._load_file(source, checksums[folder])
+            except Unusable as unusable:
+                self.problems.append(Problem(source.path, str(unusable)))
+        for folder, listed in checksums.items():
+            for name in listed.missing() if listed else ():
+                path = (folder / name).relative_to(self._root).as_posix()
+                self.problems.append(Problem(path, f"is not there, though {MANIFEST} lists it"))
+        self._queue.close()
+
+    def load_again(self, files: Iterable[str]) -> None:
+        """Put the rows of files that were read before into the queue once more.
+
+        A file that is not there any more, or not as it was, is told about; its rows stay as they were read.
+        """
+        for landing_file in files:
+            for source in self._seen_as(landing_file):
+                if source.file.is_file() and _digest(source, _content_digest(source)) == landing_file:
+                    with self._taking(source):
+                        self._queue_rows(source, landing_file, is_again=True)
+                    break
+            else:
+                self.problems.append(Problem(source.path, "is not there as it was read: its rows stay as they are"))
+        self._queue.close()
+
+    def _seen_as(self, landing_file: str) -> list[Source]:
+        names = self._connection.execute(
+            "select path from landing_names where landing_file = ? order by path", [landing_file]
+        ).fetchall()
+        return [Source.at(self._root / path, self._root) for (path,) in names]
+
+    def _load_file(self, source: Source, checksums: Checksums | None) -> None:
+        before = _stat(source)
+        known = self._connection.execute(
+            "select landing_file, byte_count, modified_ns from landing_names where path = ?", [source.path]
+        ).fetchone()
+        if known and known[1:] == (before.st_size, before.st_mtime_ns):
+            return
+        if not source.path.endswith(raw_files.SUFFIXES):
+            raise Unusable(f"left alone, its name ends in none of {', '.join(raw_files.SUFFIXES)}")
+        content = _content_digest(source)
+        if checksums:
+            checksums.check(source.file.name, content)
+        digest = _digest(source, content)
+        rewrites = known and known[0] != digest
+        if rewrites and source.source_format not in self._rewriting:
+            raise Unusable("refused, its content changed after it was read: land it under a new name")
+        if before.st_size == 0:
+            raise Unusable("waits for the next run, it is empty")
+        with self._taking(source):
+            if known and rewrites:
+                self._withdraw(known[0], source.path)
+            # what was replaced once may come back
+            self._connection.execute("delete from landing_files where landing_file = ? and state <> 'read'", [digest])
+            if not self._connection.execute("select 1 from landing_files where landing_file = ?", [digest]).fetchone():
+                rows_read, last_row = self._queue_rows(source, digest)
+                self._connection.execute(
+                    "insert into landing_files values (?, ?, ?, ?, ?, ?, ?, ?, 'read')",
+                    [
+                        digest,
+                        source.path,
+                        source.source_format,
+                        source.tenant,
+                        before.st_size,
+                        rows_read,
+                        last_row,
+                        integrity(source.file, checksums),
+                    ],
+                )
+            self._connection.execute(
+                "insert or replace into landing_names values (?, ?, ?, ?)",
+                [source.path, digest, before.st_size, before.st_mtime_ns],
+            )
+            after = _stat(source)
+            if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+                raise Unusable("waits for the next run, it is still being written")
+
+    @contextmanager
+    def _taking(self, source: Source) -> Iterator[None]:
+        """Take a file whole or not at all."""
+        self._connection.begin()
         try:
-            _load_file(connection, source)
-        except _Unusable as unusable:
-            problems.append(Problem(source.path, str(unusable)))
-    return problems
+            yield
+            self._queue.save()
+        except BaseException:
+            self._connection.rollback()
+            self._queue.rewind()
+            raise
+        self._connection.commit()
+
+    def _queue_rows(self, source: Source, digest: str, *, is_again: bool = False) -> tuple[int, int]:
+        """Append a file's rows; return how many it has, and the number of the last."""
+        rows_read = last_row = 0
+        for rows in raw_files.read(source.file):
+            self._queue.append(
+                rows,
+                is_again=is_again,
+                landing_file=digest,
+                source_format=source.source_format,
+                folder_tenant=source.tenant,
+            )
+            rows_read += rows.num_rows
+            last_row = rows["landing_row"][-1].as_py() if rows.num_rows else last_row
+        return rows_read, last_row
+
+    def _withdraw(self, landing_file: str, path: str) -> None:
+        """Take back a content that was written anew, unless it has another name: its rows leave with the next batch."""
+        others = "select 1 from landing_names where landing_file = ? and path <> ?"
+        if self._connection.execute(others, [landing_file, path]).fetchone():
+            return
+        self._connection.execute("delete from landing_rows where landing_file = ?", [landing_file])
+        self._connection.execute("update landing_files set state = 'replaced' where landing_file = ?", [landing_file])
 
 
 def sources(root: Path, formats: list[str]) -> Iterator[Source]:
@@ -131,104 +234,21 @@ def sources(root: Path, formats: list[str]) -> Iterator[Source]:
                 yield Source.at(file, root)
 
 
-def commit(connection: duckdb.DuckDBPyConnection) -> None:
-    """Close the batch: its rows are accounted for downstream."""
-    connection.begin()
-    connection.execute("update landing_files set state = 'committed' where state = 'loaded'")
-    connection.execute("delete from landing_rows")
-    connection.commit()
-
-
-def _load_file(connection: duckdb.DuckDBPyConnection, source: Source) -> None:
-    if not source.path.endswith(SUFFIXES):
-        raise _Unusable(f"left alone, its name ends in none of {', '.join(SUFFIXES)}")
+def _stat(source: Source) -> stat_result:
     try:
-        before = source.file.stat()
-        known = connection.execute(
-            "select landing_file, byte_count, modified_ns from landing_names where path = ?", [source.path]
-        ).fetchone()
-        if known and known[1:] == (before.st_size, before.st_mtime_ns):
-            return
-        with source.file.open("rb") as stream:
-            content = hashlib.file_digest(stream, "sha256").hexdigest()
-        # equal bytes of another format or tenant are other rows
-        digest = hashlib.sha256(f"{source.source_format}/{source.tenant or ''}/{content}".encode()).hexdigest()
-        if known and known[0] != digest:
-            raise _Unusable("refused, its content changed after it was read: land it under a new name")
-        if before.st_size == 0:
-            raise _Unusable("waits for the next run, it is empty")
-
-        connection.begin()
-        try:
-            if not connection.execute("select 1 from landing_files where landing_file = ?", [digest]).fetchone():
-                _insert(connection, source, digest, before.st_size)
-            connection.execute(
-                "insert or replace into landing_names values (?, ?, ?, ?)",
-                [source.path, digest, before.st_size, before.st_mtime_ns],
-            )
-            after = source.file.stat()
-            if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-                raise _Unusable("waits for the next run, it is still being written")
-        except BaseException:
-            connection.rollback()
-            raise
-        connection.commit()
-    except EOFError:
-        raise _Unusable("waits for the next run, its gzip stream is cut short") from None
-    except (gzip.BadGzipFile, zlib.error):
-        raise _Unusable("waits for the next run, its gzip stream is damaged") from None
+        return source.file.stat()
     except OSError as error:
-        raise _Unusable(f"cannot be read: {error.strerror}") from None
+        raise Unusable(f"cannot be read: {error.strerror}") from None
 
 
-def _insert(connection: duckdb.DuckDBPyConnection, source: Source, digest: str, size: int) -> None:
-    count = 0
-    with _opened(source) as stream:
-        for first_row, lines in _chunks(stream):
-            incoming = _rows(source, digest, first_row, lines)
-            connection.register("incoming", incoming)
-            connection.execute("insert into landing_rows select * from incoming")
-            connection.unregister("incoming")
-            count += incoming.num_rows
-    connection.execute(
-        "insert into landing_files values (?, ?, ?, ?, ?, ?, 'loaded')",
-        [digest, source.path, source.source_format, source.tenant, size, count],
-    )
-
-
-def _opened(source: Source) -> IO[bytes]:
-    if source.path.endswith(".gz"):
-        return cast(IO[bytes], gzip.open(source.file, "rb"))
-    return source.file.open("rb")
-
-
-def _chunks(stream: IO[bytes]) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield (number of the first line, lines). Of an oversized line no more is held than shows that it is one."""
-    number, rest = 1, b""
-    while chunk := stream.read(CHUNK_BYTES):
-        lines = (rest + chunk).split(b"\n")
-        rest = lines.pop()[: MAX_LINE_BYTES + 1]
-        yield number, lines
-        number += len(lines)
-    yield number, [rest]
-
-
-def _rows(source: Source, digest: str, first_row: int, lines: list[bytes]) -> pa.Table:
-    """Return the lines as rows of ``landing_rows``; blank lines are none."""
-    raw = pa.array(lines, pa.binary())
-    oversized = pc.greater(pc.binary_length(raw), MAX_LINE_BYTES)
-    raw = pc.if_else(oversized, pa.scalar(None, pa.binary()), raw)
+def _content_digest(source: Source) -> str:
     try:
-        text, broken = raw.cast(pa.string()), pa.array([False] * len(raw))
-    except pa.ArrowInvalid:
-        decoded = [(value or b"").decode("utf-8", "replace") for value in raw.to_pylist()]
-        broken = pa.array([(value or b"") != new.encode() for value, new in zip(raw.to_pylist(), decoded, strict=True)])
-        text = pc.if_else(oversized, pa.scalar(None, pa.string()), pa.array(decoded))
-    defect = pc.if_else(oversized, "oversized", pc.if_else(broken, "unparsable", pa.scalar(None, pa.string())))
-    numbers = pa.array(range(first_row, first_row + len(lines)), pa.int64())
-    constants = [
-        pa.repeat(pa.scalar(value, pa.string()), len(lines)) for value in (digest, source.source_format, source.tenant)
-    ]
-    rows = pa.table([constants[0], numbers, constants[1], constants[2], text, defect], schema=ROWS)
-    blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(text)), 0)
-    return rows.filter(pc.invert(pc.fill_null(blank, False)))
+        with source.file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise Unusable(f"cannot be read: {error.strerror}") from None
+
+
+def _digest(source: Source, content: str) -> str:
+    """Name a content: equal bytes of another format or tenant are other rows."""
+    return hashlib.sha256(f"{source.source_format}/{source.tenant or ''}/{content}".encode()).hexdigest()

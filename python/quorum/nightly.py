@@ -12,7 +12,19 @@ from typing import Any
 
 import pyarrow as pa
 
-from quorum import catalog, landing, overrides, policy, publish, registry, release, settings, warehouse
+from quorum import (
+    catalog,
+    intake,
+    landing,
+    landing_queue,
+    overrides,
+    policy,
+    publish,
+    registry,
+    release,
+    settings,
+    warehouse,
+)
 from quorum.budget import Budget
 from quorum.errors import Refused
 from quorum.hash_chain import ChainedLog
@@ -39,6 +51,7 @@ class Report:
     statuses: dict[str, int] = field(default_factory=dict)
     published: str | None = None
     bundles: int = 0
+    waiting: list[str] = field(default_factory=list)
     development_key: bool = False
 
 
@@ -51,11 +64,14 @@ class Policies:
     version: str
 
 
-def run(workspace: Workspace, as_of: date, progress: Progress) -> Report:
-    """Do the whole night for one workspace; a failure raises and leaves the last release in place."""
+def run(workspace: Workspace, as_of: date, progress: Progress, rebuild: tuple[date, date] | None = None) -> Report:
+    """Do the whole night for one workspace; a failure raises and leaves the last release in place.
+
+    With ``rebuild`` no new files are taken in; those with events between these two UTC days are read again.
+    """
     workspace.prepare()
     with workspace.locked():
-        night = _Night(workspace, as_of, progress)
+        night = _Night(workspace, as_of, progress, rebuild)
         with night.audited():
             night.ingest()
             night.build()
@@ -107,8 +123,11 @@ def catalog_keys(workspace: Workspace) -> list[str]:
 
 
 class _Night:
-    def __init__(self, workspace: Workspace, as_of: date, progress: Progress) -> None:
+    def __init__(
+        self, workspace: Workspace, as_of: date, progress: Progress, rebuild: tuple[date, date] | None = None
+    ) -> None:
         self.workspace = workspace
+        self._rebuild = rebuild
         self.report = Report(as_of)
         self._progress = progress
         self._dbt = Dbt(workspace)
@@ -140,35 +159,34 @@ class _Night:
         self._progress("reading new files")
         with warehouse.opened(self.workspace, "restricted") as connection:
             landing.prepare(connection)
-            run_control = pa.table({"as_of": pa.array([self.report.as_of], pa.date32())})
-            warehouse.replace(connection, "run_control", run_control)
+            intake.write_clock(connection, self.report.as_of, self._rebuild)
             warehouse.replace(connection, "registry_tenants", tenants.to_arrow())
             warehouse.replace(connection, "field_policy_overrides", pa.Table.from_pylist(fields, FIELD_POLICIES))
-            self.report.problems = landing.load(connection, self.workspace.landing, settings.formats())
+        if self._rebuild:
+            self.report.problems = intake.queue_again(self.workspace, *self._rebuild)
+        else:
+            self.report.problems = intake.queue_new_files(self.workspace, self._dbt)
         named = "".join(f"{problem}\n" for problem in self.report.problems)
         self.workspace.landing_problems.write_text(named, encoding="utf-8")
-        self._progress("typing and judging the new rows")
-        self._dbt.build("landed", "tenant")
-        with warehouse.opened(self.workspace, "restricted", read_only=True) as connection:
-            found = warehouse.rows(connection, "select distinct tenant_id from int_events_landed where reason is null")
-        # keys come before tokens: every tenant on the registry and every one that has just landed
-        self._keyring.ensure({row.tenant_id for row in tenants.rows} | {row["tenant_id"] for row in found})
+        registered = {row.tenant_id for row in tenants.rows}
+        intake.work_off(self.workspace, self._dbt, self._keyring, registered, self._progress)
 
     def build(self) -> None:
-        """Redact, build the tenant plane, and commit the files whose rows are accounted for."""
+        """Build the tenant plane, as far as the new events reach."""
         self._progress("building the tenant plane")
         self._dbt.build("tenant", "tenant")
         with warehouse.opened(self.workspace, "restricted") as connection:
             counted = warehouse.rows(
                 connection,
-                "select count(*) as files, coalesce(sum(rows_read), 0) as read, "
-                "coalesce(sum(accepted_rows), 0) as accepted, coalesce(sum(duplicate_rows), 0) as duplicate, "
+                "select count(*) as files, count(*) filter (integrity = 'none') as unchecked_files, "
+                "coalesce(sum(rows_read), 0) as read, coalesce(sum(accepted_rows), 0) as accepted, "
+                "coalesce(sum(duplicate_rows), 0) as duplicate, coalesce(sum(deferred_rows), 0) as deferred, "
                 "coalesce(sum(quarantined_rows), 0) as quarantined from gov_landing_accounting",
             )
             reasons = warehouse.rows(
                 connection, "select reason, count(*) as n from int_quarantine group by reason order by reason"
             )
-            landing.commit(connection)
+            landing_queue.settle(connection)
         self.report.rows = {name: int(value) for name, value in counted[0].items()}
         self.report.reasons = {row["reason"]: row["n"] for row in reasons}
         with warehouse.opened(self.workspace, "tenant", read_only=True) as connection:
@@ -191,7 +209,18 @@ class _Night:
 
     def _due(self) -> list[release.Due]:
         keys = catalog_keys(self.workspace)
-        return release.due_releases(self._ledger, self._policies.specs, keys, self.report.as_of, self._policies.version)
+        due = release.due_releases(self._ledger, self._policies.specs, keys, self.report.as_of, self._policies.version)
+        # what a tenant's quota defers depends on many users' rows: an answer without them would tell of that
+        with warehouse.opened(self.workspace, "restricted", read_only=True) as connection:
+            held = [
+                row["day"]
+                for row in warehouse.rows(
+                    connection, "select distinct cast(occurred_at as date) as day from int_deferred where holds_answers"
+                )
+            ]
+        waiting = [each for each in due if any(each.start <= day < each.end for day in held)]
+        self.report.waiting = [f"{each.spec.name} {each.start}" for each in waiting]
+        return [each for each in due if each not in waiting]
 
     def publish(self) -> None:
         """Check the marts, and move readers to a new release if anything changed."""

@@ -42,10 +42,11 @@ _SCHEMA = pa.schema(
         ("retention_days", pa.int32()),
         ("freshness_sla_hours", pa.int32()),
         ("daily_event_quota", pa.int64()),
+        ("daily_user_quota", pa.int64()),
         ("publish_bundle", pa.bool_()),
     ]
 )
-_EXAMPLE = "*,2000-01-01,unknown,unknown,unknown,unknown,,UTC,monday,30,false,730,24,1000000,true"
+_EXAMPLE = "*,2000-01-01,unknown,unknown,unknown,unknown,,UTC,monday,30,false,730,24,1000000,100000,true"
 
 _LABELS = ("industry", "region", "size_band", "plan", "owner_group")
 # Labels name published cohorts: nothing that a spreadsheet takes for a formula or a page for markup.
@@ -58,7 +59,9 @@ _LIMITS = {
     "retention_days": 366_000,
     "freshness_sla_hours": 87_840,
     "daily_event_quota": 10**15,
+    "daily_user_quota": 10**15,
 }
+_OPTIONAL = ("owner_group", "daily_user_quota")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +82,7 @@ class TenantVersion:
     retention_days: int
     freshness_sla_hours: int
     daily_event_quota: int
+    daily_user_quota: int | None = None
     publish_bundle: bool
 
     def __post_init__(self) -> None:
@@ -95,8 +99,9 @@ class TenantVersion:
         if self.week_start not in _WEEKDAYS:
             raise _bad("week_start", self.week_start, "a day of the week, such as monday")
         for column, limit in _LIMITS.items():
-            if not 1 <= getattr(self, column) <= limit:
-                raise _bad(column, getattr(self, column), f"a number from 1 to {limit}")
+            value = getattr(self, column)
+            if value is not None and not 1 <= value <= limit:
+                raise _bad(column, value, f"a number from 1 to {limit}")
 
 
 @dataclass(frozen=True)
@@ -196,7 +201,7 @@ def _columns(path: Path, header: tuple[int, list[str]] | None) -> list[str]:
     line, cells = header
     columns = [cell.strip() for cell in cells]
     # Missing names first: where the header itself is missing, its place holds data, which no message shows.
-    missing = [name for name in _SCHEMA.names if name not in columns and name != "owner_group"]
+    missing = [name for name in _SCHEMA.names if name not in columns and name not in _OPTIONAL]
     if missing:
         raise BadInput(f"{path}, line {line}: no column {', '.join(missing)}")
     for column in columns:
@@ -224,6 +229,7 @@ def _parse(cells: dict[str, str]) -> TenantVersion:
         retention_days=_number(text, "retention_days"),
         freshness_sla_hours=_number(text, "freshness_sla_hours"),
         daily_event_quota=_number(text, "daily_event_quota"),
+        daily_user_quota=_number(text, "daily_user_quota") if text.get("daily_user_quota") else None,
         publish_bundle=_boolean(text, "publish_bundle"),
     )
 

@@ -27,6 +27,11 @@ def memory_limit() -> str:
     return os.environ.get("QUORUM_MEMORY_LIMIT", "3GB")
 
 
+def batch_rows() -> int:
+    """Return how many raw rows are judged at a time; more are cut into batches."""
+    return int(os.environ.get("QUORUM_BATCH_ROWS", "1000000"))
+
+
 def last_closed_day() -> date:
     """Return yesterday, UTC. The only look at the wall clock; everything else takes the as-of day."""
     return datetime.now(UTC).date() - timedelta(days=1)

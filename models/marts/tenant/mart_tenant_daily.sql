@@ -32,6 +32,18 @@ calendar as (
 
 ),
 
+-- a row for each day from a tenant's first active day to its last
+spans as (
+
+    select
+        tenant_key,
+        min(activity_date) as first_day,
+        max(activity_date) as last_day
+    from user_days
+    group by tenant_key
+
+),
+
 -- what is read: everything on a first build, else the affected days and the 27 before them
 ranges as (
 
@@ -133,6 +145,9 @@ final as (
     inner join ranges
         on rolled.tenant_key = ranges.tenant_key
         and rolled.activity_date >= ranges.first_day
+    inner join spans
+        on rolled.tenant_key = spans.tenant_key
+        and rolled.activity_date between spans.first_day and spans.last_day
     {%- if is_incremental() %}
     inner join windows
         on rolled.tenant_key = windows.tenant_key

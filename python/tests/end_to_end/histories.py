@@ -86,6 +86,19 @@ BY_HAND = [
     _of_one_user("a day amid eighty quiet ones", [0, 80 * DAY], [40 * DAY], []),
     _of_one_user("nothing at first", [], [], [0]),
     History("one event lands thrice", [[("u", "e", 0)], [("u", "e", 0)], [("u", "e", 0), ("v", "e", 0)]]),
+    History("a copy received earlier takes its only day", [[("u", "e", 9 * DAY)], [("u", "e", 3 * DAY)], []]),
+    History(
+        "and the last day, then the first",
+        [
+            [("u", "a", 0), ("u", "b", 40 * DAY), ("u", "c", 70 * DAY)],
+            [("u", "c", 41 * DAY)],
+            [("u", "b", DAY), ("u", "a", -9 * DAY)],
+        ],
+    ),
+    History(
+        "a copy received earlier tears a session apart",
+        [[("u", "a", 0), ("u", "b", 20 * MINUTE), ("u", "c", 40 * MINUTE)], [("u", "b", -5 * DAY)], []],
+    ),
     _of_one_user(AHEAD, [0, IN_2099], [DAY], [2 * DAY]),
     History(
         "rules that change",
@@ -105,8 +118,9 @@ def at_random(number: int, dice: random.Random) -> History:
         seconds = dice.randrange(30 * DAY)
         for step in range(dice.randint(1, 12)):
             seconds += dice.choice(gaps)
-            for batch in dice.choices(range(BATCHES), k=dice.choice([1, 1, 1, 2])):  # now and then it lands twice
-                batches[batch].append((user, f"e{step}", seconds))
+            # now and then it lands twice, and not as it was
+            for batch in dice.choices(range(BATCHES), k=dice.choice([1, 1, 1, 2, 3])):
+                batches[batch].append((user, f"e{step}", seconds + dice.choice([0, 0, 1, MINUTE, 2 * DAY])))
     rules = {"session_timeout_minutes": str(timeout), "timezone": dice.choice(ZONES)}
     return History(f"random {number}", batches, [rules])
 

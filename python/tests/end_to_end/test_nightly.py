@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from quorum import landing, publish
+from quorum import landing_queue, publish, raw_files
 from quorum.keyring import Keyring
 from quorum.runner import Dbt
 from quorum.workspace import Workspace
@@ -24,7 +24,7 @@ from tests.end_to_end.histories import AHEAD, START, History, event, histories, 
 from tests.end_to_end.oracle import Oracle
 
 DAILY = "select * from mart_tenant_daily order by all"
-# Of an event that landed twice the copy that came first stays, and that is a matter of batches.
+# Of equal rows one stays, and the hash of its file is a matter of who else is in it.
 EVENTS = "select * exclude (landing_file, landing_row) from int_events order by all"
 RELATIONS = {
     "int_events": EVENTS,
@@ -119,6 +119,28 @@ class TestOneNight:
 class TestIncrements:
     def test_batches_give_what_one_night_gives(self, in_batches: Night, at_once: Night) -> None:
         assert relations(in_batches.workspace) == relations(at_once.workspace)
+        assert endings(in_batches.workspace) == endings(at_once.workspace)
+
+    @pytest.mark.parametrize("seed", [1, *(pytest.param(n, marks=pytest.mark.soak) for n in range(2, 20))])
+    def test_any_split_of_the_rows_does_too(
+        self, seed: int, at_once: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Rows in any order in other files, files in any order over nights that have several batches each."""
+        monkeypatch.setenv("QUORUM_BATCH_ROWS", "150")
+        dice = random.Random(seed)
+        workspace = worlds.sibling(at_once.workspace, tmp_path, keep=lambda _file: False)
+        lines = [line for file in (at_once.workspace.landing / "quorum").iterdir() for line in file.open()]
+        dice.shuffle(lines)
+        while lines:
+            night = [lines.pop() for _ in range(min(len(lines), dice.randrange(50, 400)))]
+            for number in range(1, 4):
+                worlds.land(
+                    workspace, f"{len(lines)}-{number}.jsonl", (line.strip() for line in night[number - 1 :: 3])
+                )
+            report = worlds.build(workspace)
+        assert relations(workspace) == relations(at_once.workspace)
+        assert total(endings(workspace)) == total(endings(at_once.workspace))
+        assert report.rows["deferred"] == 0
 
     @pytest.mark.soak
     @pytest.mark.parametrize("seed", range(2, 10))
@@ -163,7 +185,9 @@ class TestIncrements:
             build(dbt, stage, target)
 
         build = Dbt.build
-        for batch, (place, name, death) in enumerate([(landing, "commit", die), (Dbt, "build", die_amid)], start=1):
+        for batch, (place, name, death) in enumerate(
+            [(landing_queue, "commit", die), (Dbt, "build", die_amid)], start=1
+        ):
             with monkeypatch.context() as planted:
                 planted.setattr(place, name, death)
                 with pytest.raises(KeyboardInterrupt):
@@ -226,7 +250,7 @@ LINES: dict[str, tuple[dict[str, Any] | str, str | None]] = {
     "half a row": ('{"tenant_id": "acme", ', "unparsable"),
     "no object": ('["acme"]', "unparsable"),
     "JSON's nothing": ("null", "unparsable"),
-    "too long": (sent_by("r", url="x" * landing.MAX_LINE_BYTES), "oversized"),
+    "too long": (sent_by("r", url="x" * raw_files.MAX_LINE_BYTES), "oversized"),
     "blank": ("  ", None),
 }
 FOLDER = [event("", "u", "no tenant", NOON), event("acme", "u", "acme", NOON), event("globex", "u", "globex", NOON)]

@@ -1,3 +1,0 @@
-select landing_file
-from {{ source('landing', 'landing_files') }}
-where state = 'loaded'

@@ -1,0 +1,174 @@
+-- depends_on: {{ ref('int_batch_rows') }}
+{{ config(
+    materialized='incremental',
+    full_refresh=false,
+    meta={
+        'affected_by': 'int_batch_rows',
+        'affected_when': 'kept.landing_file = affected.landing_file and kept.landing_row = affected.landing_row',
+    },
+) }}
+{%- set admissions = built('int_admissions') -%}
+
+with candidates as (
+
+    select * from {{ ref('int_events_redacted') }}
+
+),
+
+quotas as (
+
+    select * from {{ ref('int_tenant_quotas') }}
+
+),
+
+in_work as (
+
+    select * from {{ source('landing', 'landing_batch') }}
+
+),
+
+queued as (
+
+    select
+        landing_file,
+        landing_row,
+        position
+    from {{ source('landing', 'landing_rows') }}
+    where batch in (select batch from in_work)
+        -- what was admitted once and is only read again takes no room
+        and not is_again
+
+),
+
+run as (
+
+    select as_of from {{ source('control', 'run_control') }}
+
+),
+
+admitted as (
+
+    {% if admissions -%}
+    select
+        tenant_key,
+        unit_key,
+        sum(row_count) as row_count
+    from {{ admissions }}
+    where as_of in (select as_of from run) and batch_id not in (select batch_id from in_work)
+    group by tenant_key, unit_key
+    {%- else -%}
+    select
+        cast(null as varchar) as tenant_key,
+        cast(null as varchar) as unit_key,
+        cast(null as bigint) as row_count
+    where false
+    {%- endif %}
+
+),
+
+-- on most nights nobody comes near a quota, and nothing has to be put in order
+volumes as (
+
+    select
+        tenant_key,
+        sum(row_count) as row_count
+    from (
+        select
+            tenant_key,
+            count(*) as row_count
+        from candidates
+        group by tenant_key
+        union all
+        select
+            tenant_key,
+            row_count
+        from admitted
+    ) as counted
+    group by tenant_key
+
+),
+
+busy as (
+
+    select quotas.*
+    from quotas
+    inner join volumes on quotas.tenant_key = volumes.tenant_key
+    where volumes.row_count > least(quotas.daily_event_quota, quotas.daily_user_quota)
+
+),
+
+-- a user's quota looks at that user's rows alone, first come first served: a flood defers itself and nobody else
+by_user as (
+
+    select
+        candidates.tenant_key,
+        candidates.unit_key,
+        candidates.landing_file,
+        candidates.landing_row,
+        candidates.occurred_at,
+        queued.position,
+        busy.daily_event_quota,
+        busy.daily_user_quota,
+        busy.was_ever_in_benchmarks,
+        coalesce(admitted.row_count, 0) + row_number() over (
+            partition by candidates.tenant_key, candidates.unit_key
+            order by queued.position
+        ) as rank_in_unit
+    from candidates
+    inner join busy on candidates.tenant_key = busy.tenant_key
+    inner join queued
+        on candidates.landing_file = queued.landing_file
+        and candidates.landing_row = queued.landing_row
+    left join admitted
+        on candidates.tenant_key = admitted.tenant_key
+        and candidates.unit_key = admitted.unit_key
+
+),
+
+-- a tenant's quota goes round its users in turn, so those who sent most wait first
+by_tenant as (
+
+    select
+        by_user.*,
+        coalesce(earlier.row_count, 0) + row_number() over (
+            partition by by_user.tenant_key
+            order by by_user.rank_in_unit, by_user.position
+        ) as rank_in_tenant
+    from by_user
+    left join (
+        select
+            tenant_key,
+            sum(row_count) as row_count
+        from admitted
+        group by tenant_key
+    ) as earlier on by_user.tenant_key = earlier.tenant_key
+    where by_user.rank_in_unit <= by_user.daily_user_quota
+
+),
+
+deferred as (
+
+    select
+        landing_file,
+        landing_row,
+        tenant_key,
+        occurred_at,
+        'user' as quota,
+        -- it would be the same whatever other users sent, so no answer has to wait for it
+        false as holds_answers
+    from by_user
+    where rank_in_unit > daily_user_quota
+    union all
+    select
+        landing_file,
+        landing_row,
+        tenant_key,
+        occurred_at,
+        'tenant' as quota,
+        was_ever_in_benchmarks as holds_answers
+    from by_tenant
+    where rank_in_tenant > daily_event_quota
+
+)
+
+select * from deferred

@@ -1,0 +1,99 @@
+"""Files in, batch by batch, until every row is accounted for."""
+
+from collections.abc import Callable, Iterable
+from datetime import date
+
+import duckdb
+import pyarrow as pa
+
+from quorum import catalog, landing_queue, settings, warehouse
+from quorum.keyring import Keyring
+from quorum.landing import Landing, Problem
+from quorum.runner import Dbt
+from quorum.workspace import Workspace
+
+CONTROL = pa.schema([("as_of", pa.date32()), ("rebuild_from", pa.date32()), ("rebuild_to", pa.date32())])
+
+# Files whose rows repeat an event that another file brought: where that one is read anew, they may win.
+REPEATED = """
+select distinct duplicates.landing_file
+from int_duplicates as duplicates
+inner join tenant.int_events as events using (tenant_key, unit_key, event_key)
+inner join landing_files as files on files.landing_file = duplicates.landing_file and files.state = 'read'
+where {brought}
+"""
+IN_RANGE = """
+select landing_file from tenant.int_events where occurred_at >= $first and occurred_at < $last + interval 1 day
+union
+select landing_file from int_quarantine where occurred_at >= $first and occurred_at < $last + interval 1 day
+"""
+REPLACED = "events.landing_file in (select landing_file from landing_files where state = 'replaced')"
+
+
+def write_clock(connection: duckdb.DuckDBPyConnection, as_of: date, rebuild: tuple[date, date] | None = None) -> None:
+    """Tell SQL the as-of day, and which days of events are to be built anew (first and last, UTC)."""
+    first, last = rebuild or (None, None)
+    row = {"as_of": as_of, "rebuild_from": first, "rebuild_to": last}
+    warehouse.replace(connection, "run_control", pa.Table.from_pylist([row], CONTROL))
+
+
+def queue_new_files(workspace: Workspace, dbt: Dbt) -> list[Problem]:
+    """Put the rows of new files into the queue, and quarantined rows whose reason has passed."""
+    rewriting = catalog.rewriting_formats(dbt.manifest())
+    with warehouse.opened(workspace, "restricted") as connection:
+        landing_queue.requeue_curable(connection)
+        landing = Landing(connection, workspace.landing, settings.batch_rows(), rewriting)
+        landing.load(settings.formats())
+        if connection.execute("select 1 from landing_files where state = 'replaced'").fetchone():
+            landing.load_again(_found(workspace, connection, REPEATED.format(brought=REPLACED)))
+        return landing.problems
+
+
+def queue_again(workspace: Workspace, first: date, last: date) -> list[Problem]:
+    """Put the rows of every file with an event between two UTC days into the queue once more."""
+    with warehouse.opened(workspace, "restricted") as connection:
+        landing = Landing(connection, workspace.landing, settings.batch_rows())
+        days = {"first": first, "last": last}
+        files = _found(workspace, connection, IN_RANGE, days)
+        in_range = f"events.landing_file in ({IN_RANGE})"
+        landing.load_again(files | _found(workspace, connection, REPEATED.format(brought=in_range), days))
+        return landing.problems
+
+
+def work_off(
+    workspace: Workspace, dbt: Dbt, keyring: Keyring, registered: Iterable[str], progress: Callable[[str], None]
+) -> None:
+    """Judge and redact what is queued, a batch at a time; with an empty queue, bring the relations up to date."""
+    batch: int | None = 0
+    while batch is not None:
+        with warehouse.opened(workspace, "restricted") as connection:
+            following = landing_queue.next_batch(connection, batch, settings.batch_rows())
+            if following is None and batch:
+                return
+            rows = landing_queue.rows_in_work(connection)
+        progress(f"typing and judging {rows:,} rows")
+        dbt.build("landed", "tenant")
+        with warehouse.opened(workspace, "restricted", read_only=True) as connection:
+            found = connection.execute(
+                "select distinct tenant_id from int_events_landed where reason is null"
+            ).fetchall()
+        # keys come before tokens: every tenant on the registry and every one that has just landed
+        keyring.ensure({*registered, *(tenant_id for (tenant_id,) in found)})
+        progress("redacting them")
+        dbt.build("redacted", "tenant")
+        with warehouse.opened(workspace, "restricted") as connection:
+            landing_queue.commit(connection)
+        batch = following
+
+
+def _found(
+    workspace: Workspace, connection: duckdb.DuckDBPyConnection, query: str, days: dict[str, date] | None = None
+) -> set[str]:
+    """Return the files that a query over the restricted and the tenant plane finds."""
+    if not warehouse.has(connection, "int_duplicates"):
+        return set()
+    connection.execute(f"attach '{warehouse.quoted(workspace.plane('tenant'))}' as tenant (read_only)")
+    try:
+        return {landing_file for (landing_file,) in connection.execute(query, days or {}).fetchall()}
+    finally:
+        connection.execute("detach tenant")
