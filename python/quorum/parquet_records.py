@@ -25,19 +25,26 @@ def read(file: Path) -> Iterator[pa.Table]:
     (NaN, an infinity, bytes that are nested or no UTF-8) is unparsable. Raises ``Unusable``.
     """
     try:
+        schema = pq.read_schema(file)
+        if not schema or len(set(schema.names)) < len(schema):
+            raise Unusable("waits for the next run, it does not give each column a name of its own")
         with (
-            pq.ParquetFile(file, buffer_size=READ_BUFFER_BYTES, page_checksum_verification=True) as parquet,
+            pq.ParquetFile(
+                file,
+                # a long value that comes often is held once
+                read_dictionary=[field.name for field in schema if _is_text(field.type)],
+                buffer_size=READ_BUFFER_BYTES,
+                page_checksum_verification=True,
+            ) as parquet,
             duckdb.connect() as connection,
         ):
             connection.execute("set TimeZone = 'UTC'")
-            names = parquet.schema_arrow.names
-            if not names or len(set(names)) < len(names):
-                raise Unusable("waits for the next run, it does not give each column a name of its own")
             number = 1
             for batch in parquet.iter_batches(batch_size=_batch_size(parquet.metadata)):
-                yield _rows(connection, batch, number)
-                number += batch.num_rows
-    except duckdb.Error:
+                for part in _parts(batch):
+                    yield _rows(connection, part, number)
+                    number += part.num_rows
+    except (duckdb.Error, pa.ArrowNotImplementedError):
         raise Unusable("waits for the next run, its columns are of types that JSON cannot hold") from None
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         if isinstance(error, OSError) and error.errno is not None:
@@ -50,6 +57,22 @@ def _batch_size(metadata: pq.FileMetaData) -> int:
     groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
     widest = max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
     return max(1, min(MAX_ROWS, raw_rows.CHUNK_BYTES // max(widest, 1)))
+
+
+def _parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Halve a batch until its values make a chunk."""
+    if batch.num_rows < 2 or sum(map(_value_bytes, batch)) <= raw_rows.CHUNK_BYTES:
+        yield batch
+        return
+    middle = batch.num_rows // 2
+    yield from _parts(batch[:middle])
+    yield from _parts(batch[middle:])
+
+
+def _value_bytes(column: pa.Array) -> int:
+    if not pa.types.is_dictionary(column.type):
+        return int(column.nbytes)
+    return pc.sum(pc.take(pc.binary_length(column.dictionary), column.indices)).as_py() or 0
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, batch: pa.RecordBatch, first_row: int) -> pa.Table:
@@ -66,7 +89,7 @@ def _rows(connection: duckdb.DuckDBPyConnection, batch: pa.RecordBatch, first_ro
         )
     """
     connection.register("batch", pa.table([_as_text(column) for column in batch], names=places))
-    line, broken = connection.execute(query, keys).to_arrow_table().columns
+    line, broken = (column.combine_chunks() for column in connection.execute(query, keys).to_arrow_table().columns)
     connection.unregister("batch")
 
     broken = pc.or_(broken, _holds_no_number(line))
@@ -83,9 +106,13 @@ def _as_text(column: pa.Array) -> pa.Array:
     return pc.cast(column, pa.string(), safe=False) if _is_bytes(column.type) else column
 
 
+def _is_text(kind: pa.DataType) -> bool:
+    return any(check(kind) for check in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary))
+
+
 def _is_bytes(kind: pa.DataType) -> bool:
     is_one = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary)
-    return any(check(kind) for check in is_one)
+    return any(check(kind.value_type if pa.types.is_dictionary(kind) else kind) for check in is_one)
 
 
 def _hides_bytes(kind: pa.DataType) -> bool:
@@ -93,10 +120,11 @@ def _hides_bytes(kind: pa.DataType) -> bool:
     return any(_is_bytes(child) or _hides_bytes(child) for child in children)
 
 
-def _holds_no_number(lines: pa.ChunkedArray) -> pa.Array:
+def _holds_no_number(lines: pa.StringArray) -> pa.BooleanArray:
     """Whether a line has NaN or an infinity among its values: DuckDB writes and reads them as bare words."""
-    suspects = pc.match_substring_regex(lines, "NaN|Infinity").to_pylist()
-    return pa.array([suspect and not _is_strict(line.as_py()) for suspect, line in zip(suspects, lines, strict=True)])
+    suspect = pc.match_substring_regex(lines, "NaN|Infinity")
+    loose = [not _is_strict(line) for line in lines.filter(suspect).to_pylist()]
+    return pc.replace_with_mask(suspect, suspect, pa.array(loose, pa.bool_()))
 
 
 def _is_strict(line: str) -> bool:

@@ -33,6 +33,8 @@ def read(file: Path) -> Iterator[pa.Table]:
     Raises ``Unusable`` if the file cannot be taken now. This can come after rows: they are then worth nothing.
     """
     try:
+        if file.stat().st_size == 0:
+            raise Unusable("waits for the next run, it is empty")
         if file.name.endswith(PARQUET):
             yield from parquet_records.read(file)
             return

@@ -44,7 +44,7 @@ def test_a_file_is_taken_only_as_it_is_listed(tmp_path: Path) -> None:
     assert listed(tmp_path, "").digests == {}
 
 
-MALFORMED = {
+MALFORMED: dict[str, str | bytes] = {
     "a blank line": f"{DIGEST}  a\n\n{OTHER}  b\n",
     "a cut line": f"{DIGEST}  a\n{OTHER[:20]}",
     "no name": f"{DIGEST}  \n",
@@ -66,16 +66,16 @@ def test_a_malformed_one_holds_its_folder_up(case: str, tmp_path: Path) -> None:
 
 
 def test_one_that_is_ambiguous_holds_its_folder_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(Unusable, match="of its folder lists a file twice$"):
+    with pytest.raises(Unusable, match=r"of its folder lists a file twice$"):
         listed(tmp_path, f"{DIGEST}  a\n{OTHER}  a\n")
     with pytest.raises(Unusable, match="of its folder lists files of other folders"):
         listed(tmp_path, f"{DIGEST}  a/b\n")
     monkeypatch.setattr("quorum.checksums.MAX_BYTES", 10)
-    with pytest.raises(Unusable, match="of its folder is too large$"):
+    with pytest.raises(Unusable, match=r"of its folder is too large$"):
         listed(tmp_path, f"{DIGEST}  a\n")
     (tmp_path / "SHA256SUMS").unlink()
     (tmp_path / "SHA256SUMS").mkdir()
-    with pytest.raises(Unusable, match="of its folder cannot be read$"):
+    with pytest.raises(Unusable, match=r"of its folder cannot be read$"):
         Checksums.at(tmp_path)
 
 

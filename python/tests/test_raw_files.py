@@ -3,6 +3,7 @@
 import csv
 import datetime
 import decimal
+import errno
 import gzip
 import io
 import json
@@ -180,12 +181,21 @@ def test_a_gzip_stream_that_is_not_whole_waits(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     for suffix in raw_files.SUFFIXES:
+        assert told(tmp_path, f"empty{suffix}", b"") == "waits for the next run, it is empty"
         with pytest.raises(Unusable, match=r"^cannot be read: No such file or directory$"):
             listed(raw_files.read(tmp_path / f"ada@leak.example{suffix}"))
 
 
+def test_an_error_of_pyarrow_does_not_name_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(file: Path) -> None:
+        raise OSError(errno.EIO, f"Failed to read '{file}'")
+
+    monkeypatch.setattr(pq, "read_schema", fail)
+    assert told(tmp_path, "ada@leak.example.parquet", b"PAR1") == "cannot be read: Input/output error"
+
+
 HEADERS = {
-    "none": b"",
+    "none": b"",  # an empty text, packed
     "a blank line": b"\n1\n",
     "an empty name": b"a,,b\n1,2,3\n",
     "a name twice": b"secret,secret\n1,2\n",
