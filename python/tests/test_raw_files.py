@@ -1,0 +1,325 @@
+"""Raw files in: each line or record is a row, whatever it holds and wherever a chunk ends."""
+
+import csv
+import datetime
+import decimal
+import errno
+import gzip
+import io
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quorum import csv_records, json_lines, raw_files, raw_rows
+from quorum.raw_files import Unusable
+
+Row = tuple[int, str | None, str | None]
+LIMIT = 30
+
+LINE = st.one_of(
+    st.binary(max_size=40).filter(lambda line: b"\n" not in line),
+    st.text(max_size=20).map(lambda text: text.replace("\n", " ").encode()),
+    st.sampled_from([b"", b"  \t", b'{"a": "\xff"}', b'{"a": 1}', b'{"a": 1', "\u2003\x1f".encode()]),
+    st.integers(15, 60).map(lambda size: b"x" * size),
+)
+CSV_TEXT = st.lists(
+    st.one_of(
+        st.sampled_from([b'"', b'""', b",", b"\n", b"\r\n", b"\r", b"\xff", b"\0", b"a,b\n", b'a,"b\n"\n', b'"' * 40]),
+        st.integers(1, 60).map(lambda size: b"x" * size),
+        st.text(max_size=5).map(str.encode),
+    ),
+    max_size=30,
+).map(b"".join)
+
+
+def split(text: bytes, size: int) -> list[bytes]:
+    return [text[start : start + size] for start in range(0, len(text), size)]
+
+
+def listed(tables: object) -> list[Row]:
+    """Return the rows of tables."""
+    return [(row["landing_row"], row["line"], row["defect"]) for table in tables for row in table.to_pylist()]  # type: ignore[attr-defined]
+
+
+def written(folder: Path, name: str, content: bytes) -> Path:
+    file = folder / name
+    file.write_bytes(content)
+    return file
+
+
+def rows(folder: Path, name: str, content: bytes) -> list[Row]:
+    """Return the rows of a file of this content."""
+    return listed(raw_files.read(written(folder, name, content)))
+
+
+def told(folder: Path, name: str, content: bytes) -> str:
+    """Return why a file of this content cannot be taken."""
+    with pytest.raises(Unusable) as unusable:
+        rows(folder, name, content)
+    return str(unusable.value)
+
+
+@given(lines=st.lists(LINE, max_size=30), chunk=st.integers(1, 50), newline=st.booleans())
+def test_each_line_is_one_row(lines: list[bytes], chunk: int, newline: bool) -> None:
+    """Against a plain reading, with chunks and limits so small that every border is met."""
+    text = b"\n".join(lines) + (b"\n" if newline else b"")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(raw_rows, "MAX_LINE_BYTES", LIMIT)
+        read = listed(json_lines.read(split(text, chunk), end_is_sure=True))
+    assert read == [row for number, line in enumerate(lines, start=1) if (row := line_row(number, line))]
+
+
+def line_row(number: int, line: bytes) -> Row | None:
+    if len(line) > LIMIT:
+        return number, None, "oversized"
+    try:
+        text, defect = line.decode(), None
+    except UnicodeDecodeError:
+        text, defect = line.decode("utf-8", "replace"), "unparsable"
+    return (number, text, defect) if text.strip() else None
+
+
+@given(text=CSV_TEXT, chunk=st.integers(1, 50))
+def test_each_record_is_one_row(text: bytes, chunk: int) -> None:
+    """Against an automaton that takes a byte at a time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(raw_rows, "MAX_LINE_BYTES", LIMIT)
+        read = listed(csv_records.read(split(b"a,b\n" + text, chunk), end_is_sure=True))
+    assert read == [row for number, record in enumerate(records(text), 1) if (row := record_row(number, record))]
+
+
+def records(text: bytes) -> list[bytes]:
+    found, record, state = [], b"", "start"
+    for byte in (bytes([code]) for code in text):
+        record += byte
+        if state == "start" and byte == b'"':
+            state = "quoted"
+        elif state == "quoted":
+            state = "quote" if byte == b'"' else "quoted"
+        elif state == "quote" and byte == b'"':
+            state = "quoted"
+        elif byte == b"\n":
+            found.append(record)
+            record, state = b"", "start"
+        else:
+            state = "start" if byte == b"," else "plain"
+    return [*found, record] if record else found
+
+
+def record_row(number: int, record: bytes) -> Row | None:
+    if len(record) > LIMIT:
+        return number, None, "oversized"
+    line = record.removesuffix(b"\n").removesuffix(b"\r")
+    try:
+        fields = next(csv.reader([line.decode()], strict=True)) if line else []
+    except (UnicodeDecodeError, csv.Error):
+        fields = None
+    if fields == []:
+        return None
+    if fields is None or len(fields) != 2:
+        return number, line.decode("utf-8", "replace"), "unparsable"
+    filled = {name: field for name, field in zip("ab", fields, strict=True) if field}
+    return number, json.dumps(filled, ensure_ascii=False, separators=(",", ":")), None
+
+
+VALUE = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+
+
+@given(table=st.lists(st.lists(VALUE, min_size=3, max_size=3), max_size=10), chunk=st.integers(1, 50))
+def test_what_a_writer_of_csv_wrote_comes_back(table: list[list[str]], chunk: int) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text, quoting=csv.QUOTE_ALL).writerows([["x", "y", "z"], *table])
+    read = listed(csv_records.read(split(text.getvalue().encode(), chunk), end_is_sure=False))
+    expected = [{name: value for name, value in zip("xyz", record, strict=True) if value} for record in table]
+    assert [(number, json.loads(line or ""), defect) for number, line, defect in read] == [
+        (number, record, None) for number, record in enumerate(expected, start=1)
+    ]
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "ndjson", "json", "csv"])
+def test_kinds_are_told_by_name(suffix: str, tmp_path: Path) -> None:
+    content = b"a\n1\n" if suffix == "csv" else b'{"a":"1"}\n'
+    assert rows(tmp_path, f"file.{suffix}", content) == [(1, '{"a":"1"}', None)]
+    assert rows(tmp_path, f"file.{suffix}.gz", gzip.compress(content)) == [(1, '{"a":"1"}', None)]
+    assert {f".{suffix}", f".{suffix}.gz", ".parquet"} < set(raw_files.SUFFIXES)
+
+
+CUT_SHORT = "waits for the next run, its last line is cut short"
+
+
+def test_a_text_that_ends_amid_a_line_waits(tmp_path: Path) -> None:
+    for cut in (b'{}\n{"a": 1', b'{}\n{"a": "\xc3', b"x" * 2**21, b'{"a": 1}}'):
+        assert told(tmp_path, "cut.jsonl", cut) == CUT_SHORT
+        assert rows(tmp_path, "whole.jsonl", cut + b"\n")
+        assert rows(tmp_path, "whole.jsonl.gz", gzip.compress(cut))
+    for cut in (b"a,b\n1", b'a,b\n1,"2', b'a,b\n1,"2\n', b"a,b", b"a,b\n1,\xc3"):
+        assert told(tmp_path, "cut.csv", cut) == CUT_SHORT
+        assert len(rows(tmp_path, "whole.csv.gz", gzip.compress(cut))) == (cut != b"a,b")
+    for whole in (b"a,b\n1,2", b"a,b\n1,2,3", b"a,b\r\n1,2\r\n"):
+        assert len(rows(tmp_path, "whole.csv", whole)) == 1
+    for whole in (b'{"a": 1}', b"{}\n  ", b"{}\r\n"):
+        assert len(rows(tmp_path, "whole.jsonl", whole)) == 1
+
+
+def test_a_gzip_stream_that_is_not_whole_waits(tmp_path: Path) -> None:
+    one, two = gzip.compress(b'{"a": 1}\n'), gzip.compress(b'{"a": 2}\n')
+    assert [line for _, line, _ in rows(tmp_path, "members.jsonl.gz", one + two)] == ['{"a": 1}', '{"a": 2}']
+    cut_short, damaged = (f"waits for the next run, its gzip stream is {what}" for what in ("cut short", "damaged"))
+    for size in range(1, len(two)):
+        assert told(tmp_path, "cut.jsonl.gz", one + two[:size]) in (cut_short, damaged)
+    assert told(tmp_path, "cut.jsonl.gz", one[:-9]) == cut_short
+    assert told(tmp_path, "trailing.jsonl.gz", one + b"{}") == damaged
+    assert told(tmp_path, "crc.jsonl.gz", one[:-8] + bytes(4) + one[-4:]) == damaged
+    assert told(tmp_path, "size.jsonl.gz", one[:-4] + bytes(4)) == damaged
+    assert told(tmp_path, "plain.csv.gz", b"a\n1\n") == damaged
+
+
+def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
+    for suffix in raw_files.SUFFIXES:
+        assert told(tmp_path, f"empty{suffix}", b"") == "waits for the next run, it is empty"
+        with pytest.raises(Unusable, match=r"^cannot be read: No such file or directory$"):
+            listed(raw_files.read(tmp_path / f"ada@leak.example{suffix}"))
+
+
+def test_an_error_of_pyarrow_does_not_name_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(file: Path) -> None:
+        raise OSError(errno.EIO, f"Failed to read '{file}'")
+
+    monkeypatch.setattr(pq, "read_schema", fail)
+    assert told(tmp_path, "ada@leak.example.parquet", b"PAR1") == "cannot be read: Input/output error"
+
+
+HEADERS = {
+    "none": b"",  # an empty text, packed
+    "a blank line": b"\n1\n",
+    "an empty name": b"a,,b\n1,2,3\n",
+    "a name twice": b"secret,secret\n1,2\n",
+    "no UTF-8": b"a,\xff\n1,2\n",
+    "an open quote": b'a,"b\n1,2\n',
+    "UTF-16": "a,b\n1,2\n".encode("utf-16"),
+    "UTF-16 without a mark": "a,b\n1,2\n".encode("utf-16-le"),
+    "an oversized one": b"a," + b"b" * 2**20 + b"\n1,2\n",
+}
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_a_header_names_each_column(header: str, tmp_path: Path) -> None:
+    why = "waits for the next run, its first line does not give each column a name of its own in UTF-8"
+    assert told(tmp_path, "file.csv.gz", gzip.compress(HEADERS[header])) == why
+
+
+def test_records_of_csv(tmp_path: Path) -> None:
+    text = (
+        '\ufeff"a","b ""c"""\r\n1,"two\r\nlines, ""quoted"""\r\n\r\n,\r\n3,5" disk\r\n4\r\n5,6,7\r\n"8"x,9\r\n10,\u2028'
+    )
+    assert rows(tmp_path, "file.csv", text.encode()) == [
+        (1, r'{"a":"1","b \"c\"":"two\r\nlines, \"quoted\""}', None),
+        (3, "{}", None),
+        (4, r'{"a":"3","b \"c\"":"5\" disk"}', None),
+        (5, "4", "unparsable"),
+        (6, "5,6,7", "unparsable"),
+        (7, '"8"x,9', "unparsable"),
+        (8, '{"a":"10","b \\"c\\"":"\u2028"}', None),
+    ]
+
+
+def parquet(folder: Path, columns: dict[str, pa.Array], **options: object) -> Path:
+    file = folder / "file.parquet"
+    pq.write_table(pa.table(columns), file, **options)
+    return file
+
+
+def test_values_of_parquet(tmp_path: Path) -> None:
+    moment = datetime.datetime(2025, 1, 2, 3, 4, 5, 678000)
+    digits = decimal.Decimal("12345678901234567890.120000000")
+    struct = pa.struct([("B", pa.list_(pa.int64())), ("d", pa.string())])
+    columns = {
+        "text": pa.array(['a "quoted"\n\0\U0001f600', None]),
+        "Text": pa.array(["other", None]),
+        "k\"e'y": pa.array([True, None]),
+        "big": pa.array([2**64 - 1, None], pa.uint64()),
+        "double": pa.array([0.1, None]),
+        "decimal": pa.array([digits, None], pa.decimal128(38, 9)),
+        "date": pa.array([moment.date(), None]),
+        "local": pa.array([moment, None], pa.timestamp("ms")),
+        "zoned": pa.array([moment, None], pa.timestamp("us", "Europe/Rome")),
+        "nanoseconds": pa.array([moment, None], pa.timestamp("ns", "UTC")),
+        "nested": pa.array([{"B": [1, None], "d": None}, None], struct),
+        "map": pa.array([[("x", 1.5)], None], pa.map_(pa.string(), pa.float64())),
+        "words": pa.array(["word", None]).dictionary_encode(),
+        "bytes": pa.array(["née".encode(), None], pa.binary()),
+        "json": pa.ExtensionArray.from_storage(pa.json_(), pa.array(['{"p": 1}, "text": 2', None])),
+        "none": pa.nulls(2),
+    }
+    first, second = listed(raw_files.read(parquet(tmp_path, columns)))
+    assert second == (2, "{}", None)
+    assert first[::2] == (1, None)
+    assert json.loads(first[1] or "", parse_float=decimal.Decimal) == {
+        "text": 'a "quoted"\n\0\U0001f600',
+        "Text": "other",
+        "k\"e'y": True,
+        "big": 2**64 - 1,
+        "double": decimal.Decimal("0.1"),
+        "decimal": digits,
+        "date": "2025-01-02",
+        "local": "2025-01-02 03:04:05.678",
+        "zoned": "2025-01-02 03:04:05.678+00",
+        "nanoseconds": "2025-01-02 03:04:05.678+00",
+        "nested": {"B": [1, None], "d": None},
+        "map": {"x": decimal.Decimal("1.5")},
+        "words": "word",
+        "bytes": "née",
+        "json": '{"p": 1}, "text": 2',
+    }
+
+
+LOST = {
+    "not a number": pa.array([0.5, float("nan"), None]),
+    "infinity": pa.array([0.5, float("-inf"), None], pa.float32()),
+    "nested": pa.array([[{"x": 1.0}], [{"x": float("inf")}], None]),
+    "bytes": pa.array([b"NaN", b"\xff", None], pa.binary()),
+    "fixed bytes": pa.array([b"ab", b"a\xff", None], pa.binary(2)),
+    "text": pa.Array.from_buffers(pa.string(), 3, pa.array([b"ab", b"a\xff", None]).buffers()),
+    "nested bytes": pa.array([[], [b"a"], None]),
+}
+
+
+@pytest.mark.parametrize("kind", LOST)
+def test_a_value_that_json_cannot_hold_is_told(kind: str, tmp_path: Path) -> None:
+    columns = {"lost": LOST[kind], "text": pa.array(["NaN", "Infinity", "NaN"])}
+    defects = [defect for _, _, defect in listed(raw_files.read(parquet(tmp_path, columns)))]
+    assert defects == ([None, "unparsable", None] if kind != "nested bytes" else ["unparsable", "unparsable", None])
+
+
+def test_records_of_parquet_are_numbered_over_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(raw_rows, "CHUNK_BYTES", 3_000)
+    lengths = [*range(100), 2**20, 5]
+    file = parquet(tmp_path, {"a": pa.array(["x" * length for length in lengths])}, row_group_size=40)
+    assert listed(raw_files.read(file)) == [
+        (number, None, "oversized")
+        if length == 2**20
+        else (number, json.dumps({"a": "x" * length}).replace(" ", ""), None)
+        for number, length in enumerate(lengths, start=1)
+    ]
+
+
+def test_what_is_no_parquet_waits(tmp_path: Path) -> None:
+    whole = parquet(
+        tmp_path, {"a": pa.array(["secret"] * 1000)}, write_page_checksum=True, compression="none"
+    ).read_bytes()
+    not_whole = "waits for the next run, it is no whole Parquet file"
+    for content in (b"secret", whole[:-1], whole[:100], whole[100:], whole[:30] + b"zz" + whole[32:], bytes(1000)):
+        assert told(tmp_path, "broken.parquet", content) == not_whole
+    unnamed = "waits for the next run, it does not give each column a name of its own"
+    for names in ([], ["secret", "secret"]):
+        pq.write_table(pa.table([pa.array([1])] * len(names), names=names), tmp_path / "names.parquet")
+        with pytest.raises(Unusable, match=f"^{unnamed}$"):
+            listed(raw_files.read(tmp_path / "names.parquet"))
+    strange = {"twice": pa.array([[("secret", 1), ("secret", 2)]], pa.map_(pa.string(), pa.int64()))}
+    with pytest.raises(Unusable, match=r"^waits for the next run, its columns are of types that JSON cannot hold$"):
+        listed(raw_files.read(parquet(tmp_path, strange)))
