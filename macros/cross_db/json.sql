@@ -9,6 +9,31 @@
     try(json_extract_string({{ json }}, [{% for path in paths %}'{{ path }}'{{ ', ' if not loop.last }}{% endfor %}]))
 {%- endmacro %}
 
+{#- The text where it is a JSON object, in one spelling; else NULL. -#}
+{% macro json_object(text) -%}
+    case when left({{ text }}, 1) = '{' then {{ element(json_strings(text, ['$']), 1) }} end
+{%- endmacro %}
+
+{#- The first item of what may be a JSON list; what is none stays as it is. -#}
+{% macro first_item(text) -%}
+    case when left({{ text }}, 1) = '[' then {{ element(json_strings(text, ['$[0]']), 1) }} else {{ text }} end
+{%- endmacro %}
+
+{#- A JSON list of {key, value: {string_value, int_value, ...}} as an object, its keys in order. -#}
+{% macro json_from_records(records) -%}
+    {{ return(adapter.dispatch('json_from_records', 'quorum')(records)) }}
+{%- endmacro %}
+
+{% macro duckdb__json_from_records(records) -%}
+    {%- set types = ['string_value', 'int_value', 'float_value', 'double_value'] -%}
+    '{' || array_to_string(list_sort(list_transform(
+        try(json_extract({{ records }}, '$[*]')),
+        lambda record: to_json(json_extract_string(record, '$.key')) || ':' || to_json(coalesce(
+            {%- for type in types %}json_extract_string(record, '$.value.{{ type }}'){{ ', ' if not loop.last }}{% endfor %}
+        ))
+    )), ',') || '}'
+{%- endmacro %}
+
 {% macro allow_listed_json(json, rules) -%}
     {{ return(adapter.dispatch('allow_listed_json', 'quorum')(json, rules)) }}
 {%- endmacro %}

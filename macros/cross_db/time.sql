@@ -7,6 +7,20 @@
     cast(try_cast({{ text }} as timestamptz) at time zone 'UTC' as timestamp)
 {%- endmacro %}
 
+{#- A number since 1970 as an instant; its size tells seconds, milliseconds and microseconds apart (up to the year 5138). -#}
+{% macro epoch_timestamp(text) -%}
+    {{ return(adapter.dispatch('epoch_timestamp', 'quorum')(text)) }}
+{%- endmacro %}
+
+{% macro duckdb__epoch_timestamp(text) -%}
+    {%- set number = 'try_cast(' ~ text ~ ' as decimal(26, 6))' -%}
+    make_timestamp(cast(case
+        when abs({{ number }}) < 1e11 then {{ number }} * 1000000
+        when abs({{ number }}) < 1e14 then {{ number }} * 1000
+        when abs({{ number }}) < 1e17 then {{ number }}
+    end as bigint))
+{%- endmacro %}
+
 {% macro local_date(instant, zone) -%}
     {{ return(adapter.dispatch('local_date', 'quorum')(instant, zone)) }}
 {%- endmacro %}

@@ -1,10 +1,8 @@
 {#- What every staging view gives, in one order. -#}
-{%- set passed_on = [
-    'landing_file', 'landing_row', 'source_format', 'line', 'defect', 'is_object', 'user_id', 'anonymous_id',
-    'account_id', 'session_id', 'event_name', 'feature', 'url', 'referrer', 'ip', 'user_agent', 'country', 'platform',
-    'properties', 'duration_ms', 'value_minor', 'received_at'
-] -%}
-{%- set contract = passed_on + ['folder_tenant', 'tenant_id', 'event_id', 'occurred_at'] -%}
+{%- set contract = ['landing_file', 'landing_row', 'source_format', 'folder_tenant', 'line', 'defect', 'is_object']
+    + contract_fields().keys() | list -%}
+{%- set decided_here = ['folder_tenant', 'tenant_id', 'event_id', 'occurred_at'] -%}
+{{ refuse_unlisted_formats() }}
 
 with formats as (
 
@@ -34,7 +32,7 @@ registered as (
 owned as (
 
     select
-        {%- for column in passed_on %}
+        {%- for column in contract if column not in decided_here %}
         formats.{{ column }},
         {%- endfor %}
         coalesce(formats.folder_tenant, formats.tenant_id) as tenant_id,

@@ -15,8 +15,8 @@ from urllib.parse import unquote
 
 import duckdb
 
-from quorum import landing_queue, raw_files
-from quorum.checksums import MANIFEST, Checksums, integrity
+from quorum import checksums, landing_queue, raw_files
+from quorum.checksums import Checksums
 from quorum.errors import BadInput
 from quorum.raw_files import Unusable
 
@@ -99,21 +99,21 @@ class Landing:
 
     def load(self, formats: list[str]) -> None:
         """Add the rows of every new file to the queue, in the order of the paths."""
-        checksums: dict[Path, Checksums | None] = {}
+        listed: dict[Path, Checksums | None] = {}
         for source in sources(self._root, formats):
             folder = source.file.parent
             try:
-                if folder not in checksums:
-                    checksums[folder] = None
-                    checksums[folder] = Checksums.at(folder)
-                if source.file.name != MANIFEST:
-                    self._load_file(source, checksums[folder])
+                if folder not in listed:
+                    listed[folder] = None
+                    listed[folder] = Checksums.at(folder)
+                if source.file.name != checksums.NAME:
+                    self._load_file(source, listed[folder])
             except Unusable as unusable:
                 self.problems.append(Problem(source.path, str(unusable)))
-        for folder, listed in checksums.items():
-            for name in listed.missing() if listed else ():
+        for folder, names in listed.items():
+            for name in names.missing(file.name for file in folder.iterdir()) if names else ():
                 path = (folder / name).relative_to(self._root).as_posix()
-                self.problems.append(Problem(path, f"is not there, though {MANIFEST} lists it"))
+                self.problems.append(Problem(path, f"is not there, though {checksums.NAME} lists it"))
         self._queue.close()
 
     def load_again(self, files: Iterable[str]) -> None:
@@ -137,7 +137,7 @@ class Landing:
         ).fetchall()
         return [Source.at(self._root / path, self._root) for (path,) in names]
 
-    def _load_file(self, source: Source, checksums: Checksums | None) -> None:
+    def _load_file(self, source: Source, listed: Checksums | None) -> None:
         before = _stat(source)
         known = self._connection.execute(
             "select landing_file, byte_count, modified_ns from landing_names where path = ?", [source.path]
@@ -147,8 +147,8 @@ class Landing:
         if not source.path.endswith(raw_files.SUFFIXES):
             raise Unusable(f"left alone, its name ends in none of {', '.join(raw_files.SUFFIXES)}")
         content = _content_digest(source)
-        if checksums:
-            checksums.check(source.file.name, content)
+        if listed:
+            listed.check(source.file.name, content)
         digest = _digest(source, content)
         rewrites = known and known[0] != digest
         if rewrites and source.source_format not in self._rewriting:
@@ -172,7 +172,7 @@ class Landing:
                         before.st_size,
                         rows_read,
                         last_row,
-                        integrity(source.file, checksums),
+                        checksums.integrity(source.file, listed),
                     ],
                 )
             self._connection.execute(

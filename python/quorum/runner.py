@@ -1,17 +1,19 @@
 """Running dbt: one parse a process, one invocation per stage of the night."""
 
+import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quorum.errors import QuorumError
-from quorum.settings import project_directory
+from quorum.settings import formats, project_directory
 from quorum.workspace import Workspace
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
-# The project does not change while a process lives, and a workspace does not change the manifest.
-_parsed: dict[str, "Manifest"] = {}
+# A project does not change while a process lives, and a workspace does not change its manifest.
+_parsed: dict[Path, "Manifest"] = {}
 
 
 class Dbt:
@@ -27,9 +29,10 @@ class Dbt:
 
     def manifest(self) -> "Manifest":
         """Return dbt's manifest, parsed on first use."""
-        if "manifest" not in _parsed:
-            _parsed["manifest"] = self._invoke("parse", [])
-        return _parsed["manifest"]
+        project = project_directory()
+        if project not in _parsed:
+            _parsed[project] = self._invoke("parse", [])
+        return _parsed[project]
 
     def build(self, stage: str, target: str) -> None:
         """Build one selector of ``selectors.yml`` with its data tests.
@@ -42,15 +45,16 @@ class Dbt:
     def _invoke(self, command: str, arguments: list[str]) -> Any:
         from dbt.cli.main import dbtRunner
 
-        project = str(project_directory())
+        project = project_directory()
         # fmt: off
-        places = [
-            "--project-dir", project, "--profiles-dir", f"{project}/profiles",
+        shared = [
+            "--project-dir", str(project), "--profiles-dir", str(project / "profiles"),
+            "--vars", json.dumps({"formats": formats()}),
             "--target-path", str(self._home / "target"), "--log-path", str(self._home / "logs"),
             "--log-level", "none", "--log-level-file", "debug", "--no-use-colors",
         ]
         # fmt: on
-        outcome = dbtRunner(manifest=_parsed.get("manifest")).invoke([command, *arguments, *places])
+        outcome = dbtRunner(manifest=_parsed.get(project)).invoke([command, *arguments, *shared])
         if outcome.success:
             return outcome.result
         failed = [

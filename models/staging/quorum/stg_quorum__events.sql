@@ -26,37 +26,27 @@ with source as (
 
 renamed as (
 
-    select
-        landing_file,
-        landing_row,
-        source_format,
-        folder_tenant,
-        line,
-        defect,
-        is_object,
-
-        tenant_id,
-        event_id,
-        user_id,
-        anonymous_id,
-        account_id,
-        session_id,
-
-        event_name,
-        feature,
-        url,
-        referrer,
-        ip,
-        user_agent,
-        country,
-        platform,
-        properties,
-
-        {{ utc_timestamp('occurred_at') }} as occurred_at,
-        {{ utc_timestamp('received_at') }} as received_at,
-        {{ small_integer('duration_ms', 86400000) }} as duration_ms,
-        {{ small_integer('value_minor', 1000000000) }} as value_minor
-    from source
+    {{ event_contract('source', {
+        'tenant_id': 'tenant_id',
+        'event_id': 'event_id',
+        'user_id': 'user_id',
+        'anonymous_id': 'anonymous_id',
+        'account_id': 'account_id',
+        'session_id': 'session_id',
+        'event_name': 'event_name',
+        'feature': 'feature',
+        'url': 'url',
+        'referrer': 'referrer',
+        'ip': 'ip',
+        'user_agent': 'user_agent',
+        'country': 'country',
+        'platform': 'platform',
+        'properties': 'properties',
+        'occurred_at': utc_timestamp('occurred_at'),
+        'received_at': utc_timestamp('received_at'),
+        'duration_ms': small_integer('duration_ms', 86400000),
+        'value_minor': small_integer('value_minor', 1000000000)
+    }) }}
 
 )
 

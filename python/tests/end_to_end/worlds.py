@@ -67,9 +67,11 @@ def registered(root: Path, rows: Iterable[Mapping[str, str]]) -> Workspace:
     return Workspace(root)
 
 
-def land(workspace: Workspace, name: str, rows: Iterable[Mapping[str, Any] | str]) -> Path:
-    """Write a file of the format `quorum`, a line for each row."""
-    path = workspace.landing / "quorum" / name
+def land(
+    workspace: Workspace, name: str, rows: Iterable[Mapping[str, Any] | str], source_format: str = "quorum"
+) -> Path:
+    """Write a file of a format, a line for each row."""
+    path = workspace.landing / source_format / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{row if isinstance(row, str) else json.dumps(row)}\n" for row in rows))
     return path
