@@ -19,6 +19,12 @@ landed as (
 
 ),
 
+lines as (
+
+    select * from {{ source('landing', 'landing_rows') }}
+
+),
+
 refused as (
 
     select
@@ -27,9 +33,10 @@ refused as (
         landed.source_format,
         landed.reason,
         landed.tenant_id,
-        landed.line as payload
+        lines.line as payload
     from landed
     inner join batch_files on landed.landing_file = batch_files.landing_file
+    inner join lines on landed.landing_file = lines.landing_file and landed.landing_row = lines.landing_row
     where landed.reason is not null
 
 )

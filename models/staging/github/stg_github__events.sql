@@ -42,7 +42,8 @@ renamed as (
         {{ utc_timestamp('created_at') }} as occurred_at,
         cast(null as timestamp) as received_at,
         cast(null as bigint) as duration_ms,
-        cast(null as bigint) as value_minor
+        cast(null as bigint) as value_minor,
+        cast(null as timestamp) as sent_at
     from source
 
 )

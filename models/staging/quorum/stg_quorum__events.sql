@@ -7,6 +7,7 @@ with source as (
         'feature': '$.feature',
         'occurred_at': '$.occurred_at',
         'received_at': '$.received_at',
+        'sent_at': '$.sent_at',
         'user_id': '$.user_id',
         'anonymous_id': '$.anonymous_id',
         'account_id': '$.account_id',
@@ -55,7 +56,8 @@ renamed as (
         {{ utc_timestamp('occurred_at') }} as occurred_at,
         {{ utc_timestamp('received_at') }} as received_at,
         {{ small_integer('duration_ms', 86400000) }} as duration_ms,
-        {{ small_integer('value_minor', 1000000000) }} as value_minor
+        {{ small_integer('value_minor', 1000000000) }} as value_minor,
+        {{ utc_timestamp('sent_at') }} as sent_at
     from source
 
 )
