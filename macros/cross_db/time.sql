@@ -54,3 +54,13 @@
     (select cast(day as date) as calendar_date
     from generate_series(date '{{ first_day }}', date '{{ last_day }}', interval 1 day) as days (day))
 {%- endmacro %}
+
+{#- DuckDB's instants reach far beyond the years 1 to 9999, and to infinity; arithmetic on those overflows, and other
+    engines cannot hold them. No rule tells them from the nearest that can be held. -#}
+{% macro within_calendar(instant) -%}
+    case
+        when {{ instant }} < timestamp '0001-01-01' then timestamp '0001-01-01'
+        when {{ instant }} > timestamp '9999-12-31' then timestamp '9999-12-31'
+        else {{ instant }}
+    end
+{%- endmacro %}

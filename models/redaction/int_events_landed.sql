@@ -1,7 +1,7 @@
 {#- What every staging view gives, in one order. -#}
 {%- set contract = ['landing_file', 'landing_row', 'source_format', 'folder_tenant', 'line', 'defect', 'is_object']
     + contract_fields().keys() | list -%}
-{%- set decided_here = ['folder_tenant', 'tenant_id', 'event_id', 'occurred_at'] -%}
+{%- set decided_here = ['line', 'folder_tenant', 'tenant_id', 'event_id', 'occurred_at', 'sent_at', 'received_at'] -%}
 {{ refuse_unlisted_formats() }}
 
 with formats as (
@@ -38,32 +38,78 @@ owned as (
         coalesce(formats.folder_tenant, formats.tenant_id) as tenant_id,
         formats.folder_tenant <> formats.tenant_id as is_mismatch,
         coalesce(formats.event_id, {{ sha256_text('formats.line') }}) as event_id,
-        coalesce(formats.occurred_at, formats.received_at) as occurred_at,
-        case when formats.occurred_at is null then 'received_at' else 'occurred_at' end as occurred_at_rule
+        {{ within_calendar('formats.occurred_at') }} as claimed_at,
+        {{ within_calendar('formats.sent_at') }} as sent_at,
+        {{ within_calendar('formats.received_at') }} as received_at
     from formats
+
+),
+
+-- a clock that is off when the row is sent was off by as much when the event happened
+corrected as (
+
+    select
+        *,
+        case
+            when
+                sent_at not between received_at - interval 5 minute and received_at + interval 5 minute
+                then received_at - (sent_at - claimed_at)
+        end as corrected_at
+    from owned
+
+),
+
+ruled as (
+
+    select
+        *,
+        case
+            when claimed_at is null then 'received_at'
+            -- nothing happens after it was received; what claims so by more than a day is refused below
+            when
+                coalesce(corrected_at, claimed_at) > received_at
+                and coalesce(corrected_at, claimed_at) <= received_at + interval 1 day
+                then 'capped'
+            when corrected_at is not null then 'corrected'
+            else 'occurred_at'
+        end as occurred_at_rule
+    from corrected
+
+),
+
+clocked as (
+
+    select
+        *,
+        case occurred_at_rule
+            when 'occurred_at' then claimed_at
+            when 'corrected' then corrected_at
+            else received_at
+        end as occurred_at
+    from ruled
 
 ),
 
 judged as (
 
     select
-        owned.*,
+        clocked.*,
         case
-            when owned.defect is not null then owned.defect
-            when not owned.is_object then 'unparsable'
-            when owned.is_mismatch then 'tenant_mismatch'
-            when owned.tenant_id is null then 'missing_tenant'
+            when clocked.defect is not null then clocked.defect
+            when not clocked.is_object then 'unparsable'
+            when clocked.is_mismatch then 'tenant_mismatch'
+            when clocked.tenant_id is null then 'missing_tenant'
             when listed.tenant_id is null and fallback.tenant_id is null then 'unknown_tenant'
-            when owned.user_id is null and owned.anonymous_id is null then 'missing_identity'
-            when owned.occurred_at is null or owned.occurred_at < timestamp '1990-01-01' then 'bad_timestamp'
-            when owned.occurred_at > run.closed_at + interval 1 day then 'future_timestamp'
-            when owned.occurred_at - interval 1 day > owned.received_at then 'future_timestamp'
+            when clocked.user_id is null and clocked.anonymous_id is null then 'missing_identity'
+            when clocked.occurred_at is null or clocked.occurred_at < timestamp '1990-01-01' then 'bad_timestamp'
+            when clocked.occurred_at > run.closed_at + interval 1 day then 'future_timestamp'
+            when clocked.occurred_at > clocked.received_at + interval 1 day then 'future_timestamp'
         end as reason
-    from owned
+    from clocked
     cross join run
-    left join registered as listed on owned.tenant_id = listed.tenant_id and listed.tenant_id <> '*'
+    left join registered as listed on clocked.tenant_id = listed.tenant_id and listed.tenant_id <> '*'
     -- the row `*` is a rule and never a tenant
-    left join registered as fallback on fallback.tenant_id = '*' and owned.tenant_id <> '*'
+    left join registered as fallback on fallback.tenant_id = '*' and clocked.tenant_id <> '*'
 
 )
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from os import stat_result
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
@@ -99,21 +100,8 @@ class Landing:
 
     def load(self, formats: list[str]) -> None:
         """Add the rows of every new file to the queue, in the order of the paths."""
-        listed: dict[Path, Checksums | None] = {}
-        for source in sources(self._root, formats):
-            folder = source.file.parent
-            try:
-                if folder not in listed:
-                    listed[folder] = None
-                    listed[folder] = Checksums.at(folder)
-                if source.file.name != checksums.NAME:
-                    self._load_file(source, listed[folder])
-            except Unusable as unusable:
-                self.problems.append(Problem(source.path, str(unusable)))
-        for folder, names in listed.items():
-            for name in names.missing(file.name for file in folder.iterdir()) if names else ():
-                path = (folder / name).relative_to(self._root).as_posix()
-                self.problems.append(Problem(path, f"is not there, though {checksums.NAME} lists it"))
+        for folder, files in groupby(sources(self._root, formats), lambda source: source.file.parent):
+            self._load_folder(folder, [source for source in files if source.file.name != checksums.NAME])
         self._queue.close()
 
     def load_again(self, files: Iterable[str]) -> None:
@@ -130,6 +118,21 @@ class Landing:
             else:
                 self.problems.append(Problem(source.path, "is not there as it was read: its rows stay as they are"))
         self._queue.close()
+
+    def _load_folder(self, folder: Path, files: list[Source]) -> None:
+        try:
+            listed = Checksums.at(folder)
+        except Unusable as unusable:
+            self.problems += [Problem(source.path, str(unusable)) for source in files]
+            return
+        for source in files:
+            try:
+                self._load_file(source, listed)
+            except Unusable as unusable:
+                self.problems.append(Problem(source.path, str(unusable)))
+        for name in listed.missing(source.file.name for source in files) if listed else ():
+            path = (folder / name).relative_to(self._root).as_posix()
+            self.problems.append(Problem(path, f"is not there, though {checksums.NAME} lists it"))
 
     def _seen_as(self, landing_file: str) -> list[Source]:
         names = self._connection.execute(
@@ -221,7 +224,7 @@ class Landing:
 
 
 def sources(root: Path, formats: list[str]) -> Iterator[Source]:
-    """Yield the files to look at, in the order of their paths. Hidden files are somebody's unfinished work."""
+    """Yield the files to look at, folder by folder, each in the order of its names. Hidden files are somebody's unfinished work."""
     folders = sorted(p for p in root.iterdir() if not p.name.startswith("."))
     if not folders:
         raise BadInput(f"landing/ is empty: make a folder for each format that lands, of {', '.join(formats)}")
@@ -229,7 +232,7 @@ def sources(root: Path, formats: list[str]) -> Iterator[Source]:
         if folder.name not in formats or not folder.is_dir():
             # it may be a file that went astray, with a name that holds personal data
             raise BadInput(f"something in landing/ is no known format: expected a folder of {', '.join(formats)}")
-        for file in sorted(folder.rglob("*")):
+        for file in sorted(folder.rglob("*"), key=lambda file: (file.parent, file.name)):
             if file.is_file() and not any(part.startswith(".") for part in file.relative_to(root).parts):
                 yield Source.at(file, root)
 

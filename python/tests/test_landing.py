@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from quorum import landing, raw_files
+from quorum import landing, raw_rows
 from quorum.errors import BadInput
 
 
@@ -47,7 +47,7 @@ def test_a_file_that_fails_half_way_leaves_no_row(tmp_path: Path, ledger: duckdb
     file.parent.mkdir()
     whole = gzip.compress(os.urandom(1 << 20).hex().replace("0", "\n").encode())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(raw_files, "CHUNK_BYTES", 1000)
+        patch.setattr(raw_rows, "CHUNK_BYTES", 1000)
         for size in (0, 5, len(whole) // 2, len(whole) - 1):
             file.write_bytes(whole[:size])
             (problem,) = load(ledger, tmp_path)

@@ -116,8 +116,8 @@ class Oracle:
         if not (user or device):
             return "missing_identity"
         received_at = _instant(row["received_at"])
-        occurred_at = _instant(row["occurred_at"]) or received_at
-        if occurred_at is None:
+        occurred_at, _rule = clocked(_instant(row["occurred_at"]), _instant(row.get("sent_at")), received_at)
+        if occurred_at is None or occurred_at.year < 1990:
             return "bad_timestamp"
         if occurred_at > self._closed_at + DAY or (received_at and occurred_at > received_at + DAY):
             return "future_timestamp"
@@ -161,6 +161,22 @@ class Oracle:
                     session = []
                 session.append(event)
             yield session
+
+
+def clocked(
+    occurred_at: datetime | None, sent_at: datetime | None, received_at: datetime | None
+) -> tuple[datetime | None, str]:
+    """Return when an event happened, as far as its own clocks tell, and the rule that says so."""
+    if occurred_at is None:
+        return received_at, "received_at"
+    if received_at is None:
+        return occurred_at, "occurred_at"
+    rule = "occurred_at"
+    if sent_at and abs(sent_at - received_at) > timedelta(minutes=5):
+        occurred_at, rule = received_at - (sent_at - occurred_at), "corrected"
+    if received_at < occurred_at <= received_at + DAY:
+        return received_at, "capped"
+    return occurred_at, rule
 
 
 def _instant(text: str | None) -> datetime | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from quorum import landing_queue, publish, raw_files
+from quorum import landing_queue, publish, raw_rows
 from quorum.keyring import Keyring
 from quorum.runner import Dbt
 from quorum.workspace import Workspace
@@ -250,7 +250,7 @@ LINES: dict[str, tuple[dict[str, Any] | str, str | None]] = {
     "half a row": ('{"tenant_id": "acme", ', "unparsable"),
     "no object": ('["acme"]', "unparsable"),
     "JSON's nothing": ("null", "unparsable"),
-    "too long": (sent_by("r", url="x" * raw_files.MAX_LINE_BYTES), "oversized"),
+    "too long": (sent_by("r", url="x" * raw_rows.MAX_LINE_BYTES), "oversized"),
     "blank": ("  ", None),
 }
 FOLDER = [event("", "u", "no tenant", NOON), event("acme", "u", "acme", NOON), event("globex", "u", "globex", NOON)]

@@ -92,7 +92,7 @@ MAY_PASS: dict[str, Callable[[str], object]] = {
     "landing_file": shaped("[0-9a-f]{64}"),
     "event_name": one_of("unlisted", *listed("event_name")),
     "feature": one_of(*(row["feature"] for row in seed("feature_catalog"))),
-    "occurred_at_rule": one_of("occurred_at", "received_at"),
+    "occurred_at_rule": one_of("occurred_at", "corrected", "capped", "received_at"),
     "url_path": is_listed_path,
     "referrer_channel": one_of("search", "social", "mail", "other"),
     "ip_network": shaped("[0-9.]+/24|[0-9a-f:]+/48"),
