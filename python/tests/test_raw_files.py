@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from quorum import csv_records, json_lines, raw_files, raw_rows
@@ -26,15 +26,19 @@ LINE = st.one_of(
     st.text(max_size=20).map(lambda text: text.replace("\n", " ").encode()),
     st.sampled_from([b"", b"  \t", b'{"a": "\xff"}', b'{"a": 1}', b'{"a": 1', "\u2003\x1f".encode()]),
     st.integers(15, 60).map(lambda size: b"x" * size),
+    st.integers(15, 60).map(lambda size: b"\x80" * size),
 )
-CSV_TEXT = st.lists(
-    st.one_of(
-        st.sampled_from([b'"', b'""', b",", b"\n", b"\r\n", b"\r", b"\xff", b"\0", b"a,b\n", b'a,"b\n"\n', b'"' * 40]),
-        st.integers(1, 60).map(lambda size: b"x" * size),
-        st.text(max_size=5).map(str.encode),
-    ),
-    max_size=30,
-).map(b"".join)
+CSV_TEXT = st.one_of(
+    st.text('",\nx', max_size=80).map(str.encode),
+    st.lists(
+        st.one_of(
+            st.sampled_from([b'"', b",", b"\n", b"\r\n", b"\r", b"\xff", b"\0", b'a,"b\n"\n', b'"' * 40]),
+            st.integers(1, 60).map(lambda size: b"x" * size),
+            st.text(max_size=5).map(str.encode),
+        ),
+        max_size=30,
+    ).map(b"".join),
+)
 
 
 def split(text: bytes, size: int) -> list[bytes]:
@@ -84,13 +88,15 @@ def line_row(number: int, line: bytes) -> Row | None:
     return (number, text, defect) if text.strip() else None
 
 
-@given(text=CSV_TEXT, chunk=st.integers(1, 50))
-def test_each_record_is_one_row(text: bytes, chunk: int) -> None:
+@example(text=b'"' * 21 + b'\n",\n', chunk=1, limit=4)
+@given(text=CSV_TEXT, chunk=st.integers(1, 8), limit=st.integers(4, 12))
+def test_each_record_is_one_row(text: bytes, chunk: int, limit: int) -> None:
     """Against an automaton that takes a byte at a time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(raw_rows, "MAX_LINE_BYTES", LIMIT)
+        patch.setattr(raw_rows, "MAX_LINE_BYTES", limit)
         read = listed(csv_records.read(split(b"a,b\n" + text, chunk), end_is_sure=True))
-    assert read == [row for number, record in enumerate(records(text), 1) if (row := record_row(number, record))]
+    expected = [record_row(number, record, limit) for number, record in enumerate(records(text), start=1)]
+    assert read == [row for row in expected if row]
 
 
 def records(text: bytes) -> list[bytes]:
@@ -111,8 +117,8 @@ def records(text: bytes) -> list[bytes]:
     return [*found, record] if record else found
 
 
-def record_row(number: int, record: bytes) -> Row | None:
-    if len(record) > LIMIT:
+def record_row(number: int, record: bytes, limit: int) -> Row | None:
+    if len(record) > limit:
         return number, None, "oversized"
     line = record.removesuffix(b"\n").removesuffix(b"\r")
     try:
