@@ -87,12 +87,11 @@ def _records(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
 def _shortened(begun: bytes) -> bytes:
     """Return a short oversized record that what follows continues in the same way, in or out of quotes."""
     body = begun.rstrip(b'"')
-    quotes = len(begun) - len(body)
     fields = _BEGUN.match(body)
     is_open = fields is not None and fields.end() < len(body)
     filler = b"x" * raw_rows.MAX_LINE_BYTES
-    # what follows may continue the last quotes, and of those only the parity matters
-    return b'"' * is_open + filler + (body[-1:] or b",") + b'"' * (quotes and 2 - quotes % 2)
+    # what follows may go on with the last quotes, and of those only the parity matters
+    return b'"' * is_open + filler + (body[-1:] or b",") + b'"' * ((len(begun) - len(body)) % 2)
 
 
 def _fields(record: bytes) -> list[str] | None:

@@ -43,20 +43,21 @@ def _is_whole(line: bytes) -> bool:
 
 def _rows(first_row: int, lines: pa.BinaryArray) -> pa.Table:
     oversized = pc.greater(pc.binary_length(lines), raw_rows.MAX_LINE_BYTES)
-    lines = pc.if_else(oversized, pa.scalar(None, pa.binary()), lines)
+    # not NULL yet: some kernels look at the bytes below one
+    lines = pc.if_else(oversized, b"", lines)
     try:
         text, broken = lines.cast(pa.string()), False
     except pa.ArrowInvalid:
-        text, broken = _decoded(lines)
-    defect = pc.if_else(oversized, OVERSIZED, pc.if_else(broken, UNPARSABLE, pa.scalar(None, pa.string())))
-    rows = pa.table([np.arange(first_row, first_row + len(lines)), text, defect], schema=ROWS)
-    blank = pc.or_(pc.equal(pc.binary_length(text), 0), pc.utf8_is_space(text))
-    return rows.filter(pc.invert(pc.fill_null(blank, False)))
+        text, broken = _decoded(lines.to_pylist())
+    blank = pc.and_not(pc.or_(pc.equal(pc.binary_length(text), 0), pc.utf8_is_space(text)), oversized)
+    nothing = pa.scalar(None, pa.string())
+    defect = pc.if_else(oversized, OVERSIZED, pc.if_else(broken, UNPARSABLE, nothing))
+    numbers = np.arange(first_row, first_row + len(lines))
+    return pa.table([numbers, pc.if_else(oversized, nothing, text), defect], schema=ROWS).filter(pc.invert(blank))
 
 
-def _decoded(lines: pa.BinaryArray) -> tuple[pa.StringArray, pa.BooleanArray]:
+def _decoded(lines: list[bytes]) -> tuple[pa.StringArray, pa.BooleanArray]:
     """Return the text of lines some of which are no UTF-8, and which those are."""
-    raw = [line or b"" for line in lines.to_pylist()]
-    text = [line.decode("utf-8", "replace") for line in raw]
-    broken = [line != new.encode() for line, new in zip(raw, text, strict=True)]
-    return pc.if_else(lines.is_valid(), pa.array(text), pa.scalar(None, pa.string())), pa.array(broken)
+    text = [line.decode("utf-8", "replace") for line in lines]
+    broken = [line != new.encode() for line, new in zip(lines, text, strict=True)]
+    return pa.array(text, pa.string()), pa.array(broken, pa.bool_())
