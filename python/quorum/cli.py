@@ -100,6 +100,24 @@ def run(workspace: Workspace, as_of: date) -> Printed:
     return report.of_run(workspace, nightly.run(workspace, as_of, _progress()))
 
 
+def _utc_day(_context: click.Context, _parameter: click.Parameter, value: datetime) -> date:
+    return value.date()
+
+
+@click.option(
+    "--from", "first", type=click.DateTime(["%Y-%m-%d"]), callback=_utc_day, required=True, help="First UTC day."
+)
+@click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), callback=_utc_day, required=True, help="The last.")
+@as_of_option
+def backfill(workspace: Workspace, as_of: date, first: date, last: date) -> Printed:
+    """Read the files with events of these days again and rebuild from them; what is released stays as it is."""
+    from quorum import nightly
+
+    if first > last:
+        raise BadInput(f"--from {first} is after --to {last}")
+    return report.of_run(workspace, nightly.run(workspace, as_of, _progress(), (first, last)))
+
+
 @click.option("--tenants", default=150, show_default=True)
 @click.option("--users", default=1200, show_default=True, help="Weekly active users of the largest tenant.")
 @click.option("--days", default=28, show_default=True)
@@ -199,5 +217,5 @@ def keys(workspace: Workspace, tenant: str | None) -> Printed:
     return report.of_keys(workspace, Keyring.open(workspace.keyring), tenant)
 
 
-for each in (run, demo, init, simulate, plan, ledger, status, verify, keys):
+for each in (run, backfill, demo, init, simulate, plan, ledger, status, verify, keys):
     command(each)

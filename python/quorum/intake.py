@@ -63,12 +63,12 @@ def queue_again(workspace: Workspace, first: date, last: date) -> list[Problem]:
 def work_off(
     workspace: Workspace, dbt: Dbt, keyring: Keyring, registered: Iterable[str], progress: Callable[[str], None]
 ) -> None:
-    """Judge and redact what is queued, a batch at a time; with an empty queue, bring the relations up to date."""
+    """Judge and redact what is queued, a batch at a time. A first night builds the relations, whatever is queued."""
     batch: int | None = 0
     while batch is not None:
         with warehouse.opened(workspace, "restricted") as connection:
             following = landing_queue.next_batch(connection, batch, settings.batch_rows())
-            if following is None and batch:
+            if following is None and (batch or _is_done(connection)):
                 return
             rows = landing_queue.rows_in_work(connection)
         progress(f"typing and judging {rows:,} rows")
@@ -84,6 +84,11 @@ def work_off(
         with warehouse.opened(workspace, "restricted") as connection:
             landing_queue.commit(connection)
         batch = following
+
+
+def _is_done(connection: duckdb.DuckDBPyConnection) -> bool:
+    built = warehouse.has(connection, "gov_landing_accounting")
+    return built and not connection.execute("select 1 from landing_files where state = 'replaced'").fetchone()
 
 
 def _found(

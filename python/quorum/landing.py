@@ -224,7 +224,7 @@ class Landing:
 
 
 def sources(root: Path, formats: list[str]) -> Iterator[Source]:
-    """Yield the files to look at, folder by folder, each in the order of its names. Hidden files are somebody's unfinished work."""
+    """Yield the files to look at, folder by folder and name by name. Hidden files are somebody's unfinished work."""
     folders = sorted(p for p in root.iterdir() if not p.name.startswith("."))
     if not folders:
         raise BadInput(f"landing/ is empty: make a folder for each format that lands, of {', '.join(formats)}")

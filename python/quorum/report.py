@@ -50,6 +50,7 @@ def of_run(workspace: Workspace, report: nightly.Report) -> dict[str, Any]:
             for o in answered
         ],
         "refused": [o.refusal for o in report.outcomes if o.refusal is not None],
+        "waiting": report.waiting,
         "benchmark_rows": report.statuses,
         "published": report.published,
         "bundles": report.bundles,
@@ -146,7 +147,15 @@ def of_keys(workspace: Workspace, keyring: Keyring, tenant: str | None) -> dict[
 
 def render(name: str, found: Mapping[str, Any]) -> str:
     """Put what a command found into words."""
-    words = {"run": _run, "demo": _run, "plan": _plan, "ledger": _ledger, "status": _status, "keys": _keys}
+    words = {
+        "run": _run,
+        "backfill": _run,
+        "demo": _run,
+        "plan": _plan,
+        "ledger": _ledger,
+        "status": _status,
+        "keys": _keys,
+    }
     return words[name](found) if name in words else _pairs(found)
 
 
@@ -158,8 +167,14 @@ def _run(found: Mapping[str, Any]) -> str:
         f"Rows in       {rows['read']:,} in {rows['files']:,} files, of {found['tenants']:,} tenants with activity",
         f"  accepted    {rows['accepted']:,}",
         f"  duplicate   {rows['duplicate']:,}",
+        f"  deferred    {rows['deferred']:,}" + (" beyond a quota, for later nights" if rows["deferred"] else ""),
         f"  quarantined {rows['quarantined']:,}"
         + (f" ({', '.join(f'{reason} {n:,}' for reason, n in reasons.items())})" if reasons else ""),
+        *(
+            [f"  {rows['unchecked_files']:,} files came without gzip or SHA256SUMS: damage in them would not show"]
+            if rows["unchecked_files"]
+            else []
+        ),
         "",
         "Released, for whom a loss counts per user of one tenant and period",
         *(
@@ -168,6 +183,7 @@ def _run(found: Mapping[str, Any]) -> str:
             else ["  nothing was due: each closed period has its answer"]
         ),
         *(f"  refused: {refusal}" for refusal in found["refused"]),
+        *(f"  waits for rows that a tenant's quota deferred: {waiting}" for waiting in found["waiting"]),
         "",
         "Benchmark rows (every key of the public keyset has one)",
     ]
