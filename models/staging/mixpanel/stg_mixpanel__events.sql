@@ -34,7 +34,7 @@ told_apart as (
 
     select
         *,
-        case when sent_id like '$device:%' then substr(sent_id, 9) else device_id end as anonymous_id,
+        case when sent_id like '$device:_%' then substr(sent_id, 9) else device_id end as anonymous_id,
         case when sent_id not like '$device:%' and coalesce(sent_id <> device_id, true) then sent_id end as sent_user_id
     from with_properties
 

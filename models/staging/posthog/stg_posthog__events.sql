@@ -61,7 +61,8 @@ renamed as (
         'ip': 'coalesce(ip_property, ip_column)',
         'user_agent': 'user_agent',
         'country': 'geoip_country_code',
-        'platform': "case when lib = 'web' then 'web' when lib in ('posthog-node', 'posthog-python') then 'server' else lower(os) end",
+        'platform': "case lib when 'web' then 'web' when 'posthog-node' then 'server' when 'posthog-python' then 'server'
+            else lower(os) end",
         'properties': 'properties',
         'occurred_at': utc_timestamp('occurred_at'),
         'received_at': utc_timestamp('ingested_at')

@@ -69,7 +69,7 @@ MISTAKES = {
     "no workspace": Mistake(2, "no workspace at .*: make one with `quorum init`", without(".")),
     "no landing folder": Mistake(2, "no folder .*/landing: put raw files under", without("landing")),
     "an empty landing folder": Mistake(2, "landing/ is empty: make a folder", empties_landing),
-    "an unknown format": Mistake(2, "no known format: .* github, quorum", lambda w: (w.landing / "segmnt").mkdir()),
+    "an unknown format": Mistake(2, "no known format: .* ga4, github", lambda w: (w.landing / "segmnt").mkdir()),
     "a file beside the formats": Mistake(2, "no known format", writes("landing/ada@leak.example.jsonl", "{}")),
     "no registry": Mistake(2, "registry/tenants.csv cannot be read .*`quorum init` makes one", without("registry")),
     "a registry without columns": Mistake(2, "line 1: no column tenant_id", writes("registry/tenants.csv", "a,b\n1,2")),
