@@ -2,7 +2,6 @@
 
 import csv
 import json
-import shutil
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from quorum.workspace import Workspace
 from tests.end_to_end import worlds
 from tests.end_to_end.conftest import Night
 
@@ -44,12 +42,8 @@ def raw() -> list[Row]:
 
 
 @pytest.fixture(scope="module")
-def night(raw: list[Row], tmp_path_factory: pytest.TempPathFactory) -> Night:
-    root = tmp_path_factory.mktemp("snowplow")
-    for part in ("registry", "policy"):
-        shutil.copytree(GIVEN / part, root / part, copy_function=shutil.copyfile)
-    workspace = Workspace(root)
-    worlds.land(workspace, "tenant=snowplow/events.jsonl", raw, "snowplow")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
+    workspace = worlds.real("snowplow", tmp_path_factory.mktemp("snowplow"))
     return Night(workspace, worlds.build(workspace))
 
 
