@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from quorum import catalog, landing, overrides, policy, publish, registry, release, settings, warehouse
+from quorum import catalog, landing, overrides, policy, publish, registry, release, settings, tracking_plan, warehouse
 from quorum.budget import Budget
 from quorum.errors import Refused
 from quorum.hash_chain import ChainedLog
@@ -132,10 +132,12 @@ class _Night:
         """Take new files in, and write down what the operator decided for SQL to read."""
         self._progress("reading the registry and the policy")
         tenants = registry.load(self.workspace.registry)
+        plan = tracking_plan.load(self.workspace.registry)
         self._policies = load_policies(self.workspace, self._dbt)
         shipped = settings.project_directory() / "seeds" / "policy" / "field_policies.csv"
         fields = overrides.field_overrides(self.workspace.policy, shipped)
-        self._audit.append("policy", version=self._policies.version, registry=tenants.digest)
+        digests = {"registry": tenants.digest, "tracking_plan": tracking_plan.digest(plan)}
+        self._audit.append("policy", version=self._policies.version, **digests)
         publish.sweep(self.workspace)
         self._progress("reading new files")
         with warehouse.opened(self.workspace, "restricted") as connection:
@@ -143,6 +145,7 @@ class _Night:
             run_control = pa.table({"as_of": pa.array([self.report.as_of], pa.date32())})
             warehouse.replace(connection, "run_control", run_control)
             warehouse.replace(connection, "registry_tenants", tenants.to_arrow())
+            warehouse.replace(connection, "tracking_plan", plan)
             warehouse.replace(connection, "field_policy_overrides", pa.Table.from_pylist(fields, FIELD_POLICIES))
             self.report.problems = landing.load(connection, self.workspace.landing, settings.formats())
         named = "".join(f"{problem}\n" for problem in self.report.problems)
