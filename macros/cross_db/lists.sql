@@ -29,3 +29,20 @@
     {%- set packed = 'struct_pack(' ~ members | join(', ') ~ ')' -%}
     coalesce(list({{ packed }} order by {{ packed }}) filter (where {{ condition }}), [])
 {%- endmacro %}
+
+{% macro list_length(values) -%}
+    {{ return(adapter.dispatch('list_length', 'quorum')(values)) }}
+{%- endmacro %}
+
+{% macro duckdb__list_length(values) -%}
+    len({{ values }})
+{%- endmacro %}
+
+{#- In a select list: a row per element, none for an empty list. -#}
+{% macro unnested(values) -%}
+    {{ return(adapter.dispatch('unnested', 'quorum')(values)) }}
+{%- endmacro %}
+
+{% macro duckdb__unnested(values) -%}
+    unnest({{ values }})
+{%- endmacro %}

@@ -122,7 +122,7 @@ planned as (
         plans.rules,
         case when plans.rules is not null then {{ json_members(json_shape('clocked.properties')) }} end as members
     from clocked
-    left join with_plan as own on clocked.tenant_id = own.tenant_id and own.tenant_id <> '*'
+    left join with_plan as own on clocked.tenant_id = own.tenant_id
     left join with_plan as fallback on fallback.tenant_id = '*'
     left join plans
         on coalesce(own.tenant_id, fallback.tenant_id) = plans.tenant_id
