@@ -49,3 +49,39 @@
         end
     ), lambda pair: pair is not null), ',') || '}'
 {%- endmacro %}
+
+{#- An object's own keys and the types of their values, in the engine's words: equal for rows that look alike. Never
+    json_structure, which overflows the stack of the process where an object is deep enough. -#}
+{% macro json_shape(json) -%}
+    {{ return(adapter.dispatch('json_shape', 'quorum')(json)) }}
+{%- endmacro %}
+
+{% macro duckdb__json_shape(json) -%}
+    case when json_valid({{ json }}) then list_zip(json_keys({{ json }}), json_type({{ json }}, '$.*')) end
+{%- endmacro %}
+
+{% macro json_members(shape) -%}
+    {{ return(adapter.dispatch('json_members', 'quorum')(shape)) }}
+{%- endmacro %}
+
+{% macro duckdb__json_members(shape) -%}
+    list_transform({{ shape }}, lambda member: struct_pack(
+        property := member[1],
+        json_type := case
+            when member[2] = 'VARCHAR' then 'string'
+            when member[2] in ('BOOLEAN', 'OBJECT', 'ARRAY', 'NULL') then lower(member[2])
+            else 'number'
+        end
+    ))
+{%- endmacro %}
+
+{% macro breaks_rules(members, rules) -%}
+    {{ return(adapter.dispatch('breaks_rules', 'quorum')(members, rules)) }}
+{%- endmacro %}
+
+{% macro duckdb__breaks_rules(members, rules) -%}
+    {%- set found = "list_filter(" ~ members ~ ", lambda member: member.property = rule.property)[1].json_type" -%}
+    len(list_filter({{ rules }}, lambda rule:
+        case coalesce({{ found }}, 'null') when 'null' then rule.required else {{ found }} <> rule.json_type end
+    )) > 0
+{%- endmacro %}

@@ -38,3 +38,20 @@
 {% macro duckdb__each_number_to(limit) -%}
     unnest(range(1, {{ limit }} + 1))
 {%- endmacro %}
+
+{% macro list_length(values) -%}
+    {{ return(adapter.dispatch('list_length', 'quorum')(values)) }}
+{%- endmacro %}
+
+{% macro duckdb__list_length(values) -%}
+    len({{ values }})
+{%- endmacro %}
+
+{#- In a select list: a row per element, none for an empty list. -#}
+{% macro unnested(values) -%}
+    {{ return(adapter.dispatch('unnested', 'quorum')(values)) }}
+{%- endmacro %}
+
+{% macro duckdb__unnested(values) -%}
+    unnest({{ values }})
+{%- endmacro %}

@@ -28,6 +28,26 @@ registered as (
 
 ),
 
+plans as (
+
+    select
+        tenant_id,
+        event_name,
+        {{ list_of_structs(
+            {'property': 'property', 'json_type': 'type', 'required': 'required'}, 'property is not null'
+        ) }} as rules
+    from {{ source('control', 'tracking_plan') }}
+    group by tenant_id, event_name
+
+),
+
+with_plan as (
+
+    select distinct tenant_id
+    from plans
+
+),
+
 -- a folder `tenant=<id>` says whose the rows are; where the rows name a tenant too, they must agree
 owned as (
 
@@ -90,26 +110,46 @@ clocked as (
 
 ),
 
-judged as (
+planned as (
 
     select
         clocked.*,
-        case
-            when clocked.defect is not null then clocked.defect
-            when not clocked.is_object then 'unparsable'
-            when clocked.is_mismatch then 'tenant_mismatch'
-            when clocked.tenant_id is null then 'missing_tenant'
-            when listed.tenant_id is null and fallback.tenant_id is null then 'unknown_tenant'
-            when clocked.user_id is null and clocked.anonymous_id is null then 'missing_identity'
-            when clocked.occurred_at is null or clocked.occurred_at < timestamp '1990-01-01' then 'bad_timestamp'
-            when clocked.occurred_at > run.closed_at + interval 1 day then 'future_timestamp'
-            when clocked.occurred_at > clocked.received_at + interval 1 day then 'future_timestamp'
-        end as reason
+        coalesce(own.tenant_id, fallback.tenant_id) is not null as has_plan,
+        plans.rules,
+        case when plans.rules is not null then {{ json_members(json_shape('clocked.properties')) }} end as members
     from clocked
+    left join with_plan as own on clocked.tenant_id = own.tenant_id
+    left join with_plan as fallback on fallback.tenant_id = '*'
+    left join plans
+        on coalesce(own.tenant_id, fallback.tenant_id) = plans.tenant_id
+        and clocked.event_name = plans.event_name
+
+),
+
+judged as (
+
+    select
+        {%- for column in passed_on + ['tenant_id', 'event_id', 'occurred_at', 'occurred_at_rule', 'received_at'] %}
+        planned.{{ column }},
+        {%- endfor %}
+        case
+            when planned.defect is not null then planned.defect
+            when not planned.is_object then 'unparsable'
+            when planned.is_mismatch then 'tenant_mismatch'
+            when planned.tenant_id is null then 'missing_tenant'
+            when listed.tenant_id is null and fallback.tenant_id is null then 'unknown_tenant'
+            when planned.user_id is null and planned.anonymous_id is null then 'missing_identity'
+            when planned.occurred_at is null or planned.occurred_at < timestamp '1990-01-01' then 'bad_timestamp'
+            when planned.occurred_at > run.closed_at + interval 1 day then 'future_timestamp'
+            when planned.occurred_at > planned.received_at + interval 1 day then 'future_timestamp'
+            when planned.has_plan and planned.rules is null then 'unplanned_event'
+            when {{ breaks_rules('planned.members', 'planned.rules') }} then 'type_mismatch'
+        end as reason
+    from planned
     cross join run
-    left join registered as listed on clocked.tenant_id = listed.tenant_id and listed.tenant_id <> '*'
+    left join registered as listed on planned.tenant_id = listed.tenant_id and listed.tenant_id <> '*'
     -- the row `*` is a rule and never a tenant
-    left join registered as fallback on fallback.tenant_id = '*' and clocked.tenant_id <> '*'
+    left join registered as fallback on fallback.tenant_id = '*' and planned.tenant_id <> '*'
 
 )
 

@@ -23,6 +23,7 @@ from quorum import (
     registry,
     release,
     settings,
+    tracking_plan,
     warehouse,
 )
 from quorum.budget import Budget
@@ -151,16 +152,19 @@ class _Night:
         """Take new files in, and write down what the operator decided for SQL to read."""
         self._progress("reading the registry and the policy")
         tenants = registry.load(self.workspace.registry)
+        plan = tracking_plan.load(self.workspace.registry)
         self._policies = load_policies(self.workspace, self._dbt)
         shipped = settings.project_directory() / "seeds" / "policy" / "field_policies.csv"
         fields = overrides.field_overrides(self.workspace.policy, shipped)
-        self._audit.append("policy", version=self._policies.version, registry=tenants.digest)
+        digests = {"registry": tenants.digest, "tracking_plan": tracking_plan.digest(plan)}
+        self._audit.append("policy", version=self._policies.version, **digests)
         publish.sweep(self.workspace)
         self._progress("reading new files")
         with warehouse.opened(self.workspace, "restricted") as connection:
             landing.prepare(connection)
             intake.write_clock(connection, self.report.as_of, self._rebuild)
             warehouse.replace(connection, "registry_tenants", tenants.to_arrow())
+            warehouse.replace(connection, "tracking_plan", plan)
             warehouse.replace(connection, "field_policy_overrides", pa.Table.from_pylist(fields, FIELD_POLICIES))
         if self._rebuild:
             self.report.problems = intake.queue_again(self.workspace, *self._rebuild)

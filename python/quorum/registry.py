@@ -4,13 +4,11 @@ A row holds from its ``valid_from``, a date in the tenant's own time zone, until
 ``*`` stands for every tenant that has no row of its own.
 """
 
-import csv
 import hashlib
-import io
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
@@ -22,6 +20,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from quorum import csv_file
+from quorum.csv_file import shorten
 from quorum.errors import BadInput
 
 DEFAULT_TENANT = "*"
@@ -68,7 +68,7 @@ _OPTIONAL = ("owner_group", "daily_user_quota")
 class TenantVersion:
     """The rules of a tenant from one day on; the fields are the columns of the file."""
 
-    tenant_id: str = field(repr=False)
+    tenant_id: str = field(repr=False)  # it may hold personal data
     valid_from: date
     industry: str
     region: str
@@ -86,11 +86,7 @@ class TenantVersion:
     publish_bundle: bool
 
     def __post_init__(self) -> None:
-        # A tenant id may hold personal data: no message shows one, nor does the repr.
-        if not self.tenant_id.strip():
-            raise BadInput("column tenant_id: it is blank")
-        if self.tenant_id != self.tenant_id.strip() or re.search(r"[\x00-\x1f\x7f]", self.tenant_id):
-            raise BadInput("column tenant_id: it has spaces around it or control characters in it")
+        csv_file.identifier("tenant_id", self.tenant_id)
         for column in _LABELS:
             if not _LABEL.fullmatch(getattr(self, column) or ""):
                 raise _bad(column, getattr(self, column), _LABEL_RULE)
@@ -152,16 +148,14 @@ class Registry:
 def load(directory: Path) -> Registry:
     """Read ``tenants.csv`` in a workspace's ``registry/``; an error names its line and column."""
     path = directory / "tenants.csv"
-    records = _records(path)
-    columns = _columns(path, next(records, None))
+    if not path.exists():
+        raise BadInput(f"{path} cannot be read (it is not there); `quorum init` makes one")
     lines: dict[tuple[str, date], int] = {}
     versions = []
-    for line, cells in records:
+    for line, cells in csv_file.rows(path, _SCHEMA.names, optional=_OPTIONAL):
         where = f"{path}, line {line}"
-        if len(cells) != len(columns):
-            raise BadInput(f"{where}: it has {len(cells)} fields where the header has {len(columns)}")
         try:
-            version = _parse(dict(zip(columns, cells, strict=True)))
+            version = _parse(cells)
         except BadInput as problem:
             raise BadInput(f"{where}, {problem}") from None
         earlier = lines.setdefault(_key(version), line)
@@ -176,40 +170,6 @@ def load(directory: Path) -> Registry:
 def template() -> str:
     """Return what ``quorum init`` writes for the operator to edit."""
     return f"{','.join(_SCHEMA.names)}\n{_EXAMPLE}\n"
-
-
-def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as problem:
-        raise BadInput(f"{path} cannot be read ({problem.strerror}); `quorum init` makes one") from None
-    except UnicodeDecodeError as problem:
-        line = problem.object.count(b"\n", 0, problem.start) + 1
-        raise BadInput(f"{path}, line {line}: it is not UTF-8") from None
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        for cells in reader:
-            if cells:
-                yield reader.line_num, cells
-    except csv.Error as problem:
-        raise BadInput(f"{path}, line {reader.line_num}: {problem}") from None
-
-
-def _columns(path: Path, header: tuple[int, list[str]] | None) -> list[str]:
-    if header is None:
-        raise BadInput(f"{path} is empty: it must begin with a line of column names")
-    line, cells = header
-    columns = [cell.strip() for cell in cells]
-    # Missing names first: where the header itself is missing, its place holds data, which no message shows.
-    missing = [name for name in _SCHEMA.names if name not in columns and name not in _OPTIONAL]
-    if missing:
-        raise BadInput(f"{path}, line {line}: no column {', '.join(missing)}")
-    for column in columns:
-        if column not in _SCHEMA.names:
-            raise BadInput(f"{path}, line {line}: unknown column {_shorten(column)}")
-        if columns.count(column) > 1:
-            raise BadInput(f"{path}, line {line}: column {column} is there twice")
-    return columns
 
 
 def _parse(cells: dict[str, str]) -> TenantVersion:
@@ -254,12 +214,7 @@ def _boolean(text: dict[str, str], column: str) -> bool:
 
 
 def _bad(column: str, value: object, expected: str) -> BadInput:
-    return BadInput(f"column {column}: {_shorten(value)} is not {expected}")
-
-
-def _shorten(value: object) -> str:
-    text = str(value)
-    return repr(text if len(text) <= 40 else f"{text[:40]}...")  # repr keeps it on one line
+    return BadInput(f"column {column}: {shorten(value)} is not {expected}")
 
 
 def _key(version: TenantVersion) -> tuple[str, date]:
