@@ -24,6 +24,14 @@
     }) }}
 {%- endmacro %}
 
+{#- The columns of a landed row once it is known whose it is and when it happened. -#}
+{% macro clocked_columns() -%}
+    {{ return(
+        ['landing_file', 'landing_row', 'source_format', 'defect', 'is_object', 'is_mismatch', 'occurred_at_rule']
+        + contract_fields().keys() | reject('equalto', 'sent_at') | list
+    ) }}
+{%- endmacro %}
+
 {#- A relation in the event contract: an expression for each field that the format has, NULL for the others. -#}
 {% macro event_contract(relation, fields) -%}
     {%- set contract = contract_fields() -%}

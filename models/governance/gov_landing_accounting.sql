@@ -26,31 +26,32 @@ batch_rows as (
 -- in the queue for a later batch or a later night; rows that are only read again are counted where they were
 waiting as (
 
-    select landing_file
+    select queued.landing_file
     from queued
-    where not is_again and batch not in (select batch from in_work)
+    left join in_work on queued.batch = in_work.batch
+    where not queued.is_again and in_work.batch is null
 
 ),
 
 deferred_now as (
 
-    select deferred.landing_file
-    from {{ ref('int_deferred') }} as deferred
+    select kept_back.landing_file
+    from {{ ref('int_deferred') }} as kept_back
     inner join batch_rows
-        on deferred.landing_file = batch_rows.landing_file
-        and deferred.landing_row = batch_rows.landing_row
+        on kept_back.landing_file = batch_rows.landing_file
+        and kept_back.landing_row = batch_rows.landing_row
 
 ),
 
 endings as (
 
-    {%- for ending, relation in {
-        'accepted': ref('int_events'), 'duplicate': ref('int_duplicates'), 'quarantined': ref('int_quarantine'),
-        'deferred': 'waiting', 'deferred ': 'deferred_now'
-    }.items() %}
+    {%- for ending, relation in [
+        ('accepted', ref('int_events')), ('duplicate', ref('int_duplicates')), ('quarantined', ref('int_quarantine')),
+        ('deferred', 'waiting'), ('deferred', 'deferred_now')
+    ] %}
     select
         landing_file,
-        '{{ ending | trim }}' as ending,
+        '{{ ending }}' as ending,
         count(*) as row_count
     from {{ relation }}
     group by landing_file
@@ -66,10 +67,10 @@ accounted as (
         files.source_format,
         files.integrity,
         files.rows_read,
-        {%- for ending in ['accepted', 'duplicate', 'deferred', 'quarantined'] %}
-        cast(coalesce(sum(endings.row_count) filter (where endings.ending = '{{ ending }}'), 0) as bigint) as {{ ending }}_rows
-        {{- ',' if not loop.last }}
-        {%- endfor %}
+    {%- for ending in ['accepted', 'duplicate', 'deferred', 'quarantined'] %}
+    cast(coalesce(sum(endings.row_count) filter (where endings.ending = '{{ ending }}'), 0) as bigint) as {{ ending }}_rows
+    {{- ',' if not loop.last }}
+    {%- endfor %}
     from files
     left join endings on files.landing_file = endings.landing_file
     group by files.landing_file, files.source_format, files.integrity, files.rows_read

@@ -39,10 +39,11 @@ counted as (
     from admitted
     cross join run
     cross join in_work
-    where not exists (
-        select 1 from read_again
-        where read_again.landing_file = admitted.landing_file and read_again.landing_row = admitted.landing_row
-    )
+    where
+        not exists (
+            select 1 from read_again
+            where read_again.landing_file = admitted.landing_file and read_again.landing_row = admitted.landing_row
+        )
     group by run.as_of, in_work.batch_id, admitted.tenant_key, admitted.unit_key
 
 ),

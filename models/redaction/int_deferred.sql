@@ -27,16 +27,16 @@ in_work as (
 
 ),
 
+-- what was admitted once and is only read again takes no room
 queued as (
 
     select
-        landing_file,
-        landing_row,
-        position
-    from {{ source('landing', 'landing_rows') }}
-    where batch in (select batch from in_work)
-        -- what was admitted once and is only read again takes no room
-        and not is_again
+        queued.landing_file,
+        queued.landing_row,
+        queued.position
+    from {{ source('landing', 'landing_rows') }} as queued
+    inner join in_work on queued.batch = in_work.batch
+    where not queued.is_again
 
 ),
 
@@ -66,34 +66,36 @@ admitted as (
 
 ),
 
--- on most nights nobody comes near a quota, and nothing has to be put in order
-volumes as (
+admitted_of_tenant as (
 
     select
         tenant_key,
         sum(row_count) as row_count
-    from (
-        select
-            tenant_key,
-            count(*) as row_count
-        from candidates
-        group by tenant_key
-        union all
-        select
-            tenant_key,
-            row_count
-        from admitted
-    ) as counted
+    from admitted
     group by tenant_key
 
 ),
 
+candidates_of_tenant as (
+
+    select
+        tenant_key,
+        count(*) as row_count
+    from candidates
+    group by tenant_key
+
+),
+
+-- on most nights nobody comes near a quota, and nothing has to be put in order
 busy as (
 
     select quotas.*
     from quotas
-    inner join volumes on quotas.tenant_key = volumes.tenant_key
-    where volumes.row_count > least(quotas.daily_event_quota, quotas.daily_user_quota)
+    inner join candidates_of_tenant on quotas.tenant_key = candidates_of_tenant.tenant_key
+    left join admitted_of_tenant on quotas.tenant_key = admitted_of_tenant.tenant_key
+    where
+        candidates_of_tenant.row_count + coalesce(admitted_of_tenant.row_count, 0)
+        > least(quotas.daily_event_quota, quotas.daily_user_quota)
 
 ),
 
@@ -130,18 +132,12 @@ by_tenant as (
 
     select
         by_user.*,
-        coalesce(earlier.row_count, 0) + row_number() over (
+        coalesce(admitted_of_tenant.row_count, 0) + row_number() over (
             partition by by_user.tenant_key
             order by by_user.rank_in_unit, by_user.position
         ) as rank_in_tenant
     from by_user
-    left join (
-        select
-            tenant_key,
-            sum(row_count) as row_count
-        from admitted
-        group by tenant_key
-    ) as earlier on by_user.tenant_key = earlier.tenant_key
+    left join admitted_of_tenant on by_user.tenant_key = admitted_of_tenant.tenant_key
     where by_user.rank_in_unit <= by_user.daily_user_quota
 
 ),

@@ -42,10 +42,11 @@ beaten as (
         unit_key,
         event_key
     from admitted
-    where not exists (
-        select 1 from won
-        where won.landing_file = admitted.landing_file and won.landing_row = admitted.landing_row
-    )
+    where
+        not exists (
+            select 1 from won
+            where won.landing_file = admitted.landing_file and won.landing_row = admitted.landing_row
+        )
     union all
     select
         landing_file,

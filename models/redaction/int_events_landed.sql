@@ -1,15 +1,6 @@
-{#- What every staging view gives, in one order. -#}
-{%- set contract = ['landing_file', 'landing_row', 'source_format', 'folder_tenant', 'line', 'defect', 'is_object']
-    + contract_fields().keys() | list -%}
-{%- set decided_here = ['line', 'folder_tenant', 'tenant_id', 'event_id', 'occurred_at', 'sent_at', 'received_at'] -%}
-{{ refuse_unlisted_formats() }}
+with clocked as (
 
-with formats as (
-
-    {%- for source_format in var('formats') %}
-    select {{ contract | join(', ') }} from {{ ref('stg_' ~ source_format ~ '__events') }}
-    {{ 'union all' if not loop.last }}
-    {%- endfor %}
+    select * from {{ ref('int_events_clocked') }}
 
 ),
 
@@ -48,68 +39,6 @@ with_plan as (
 
 ),
 
--- a folder `tenant=<id>` says whose the rows are; where the rows name a tenant too, they must agree
-owned as (
-
-    select
-        {%- for column in contract if column not in decided_here %}
-        formats.{{ column }},
-        {%- endfor %}
-        coalesce(formats.folder_tenant, formats.tenant_id) as tenant_id,
-        formats.folder_tenant <> formats.tenant_id as is_mismatch,
-        coalesce(formats.event_id, {{ sha256_text('formats.line') }}) as event_id,
-        {{ within_calendar('formats.occurred_at') }} as claimed_at,
-        {{ within_calendar('formats.sent_at') }} as sent_at,
-        {{ within_calendar('formats.received_at') }} as received_at
-    from formats
-
-),
-
--- a clock that is off when the row is sent was off by as much when the event happened
-corrected as (
-
-    select
-        *,
-        case
-            when
-                sent_at not between received_at - interval 5 minute and received_at + interval 5 minute
-                then received_at - (sent_at - claimed_at)
-        end as corrected_at
-    from owned
-
-),
-
-ruled as (
-
-    select
-        *,
-        case
-            when claimed_at is null then 'received_at'
-            -- nothing happens after it was received; what claims so by more than a day is refused below
-            when
-                coalesce(corrected_at, claimed_at) > received_at
-                and coalesce(corrected_at, claimed_at) <= received_at + interval 1 day
-                then 'capped'
-            when corrected_at is not null then 'corrected'
-            else 'occurred_at'
-        end as occurred_at_rule
-    from corrected
-
-),
-
-clocked as (
-
-    select
-        *,
-        case occurred_at_rule
-            when 'occurred_at' then claimed_at
-            when 'corrected' then corrected_at
-            else received_at
-        end as occurred_at
-    from ruled
-
-),
-
 planned as (
 
     select
@@ -129,7 +58,7 @@ planned as (
 judged as (
 
     select
-        {%- for column in passed_on + ['tenant_id', 'event_id', 'occurred_at', 'occurred_at_rule', 'received_at'] %}
+        {%- for column in clocked_columns() %}
         planned.{{ column }},
         {%- endfor %}
         case

@@ -32,7 +32,7 @@ ranked as (
         keys.tenant_key,
         registry.daily_event_quota,
         coalesce(registry.daily_user_quota, registry.daily_event_quota) as daily_user_quota,
-        max(case when registry.benchmark_consent then 1 else 0 end) over (partition by keys.tenant_key) = 1 as was_ever_in_benchmarks,
+        bool_or(registry.benchmark_consent) over (partition by keys.tenant_key) as was_ever_in_benchmarks,
         row_number() over (
             partition by keys.tenant_key
             order by
