@@ -141,8 +141,9 @@ def test_no_key_leaves_the_keyring(planted: Planted, nights: dict[str, Night], n
     assert not {leak for leak in nights[name].found if leak.canary in sought}
 
 
-@pytest.mark.parametrize("name", NIGHTS)
+@pytest.mark.parametrize("name", ["failed run", "build by hand"])
 def test_every_canary_is_there_to_be_found(planted: Planted, nights: dict[str, Night], name: str) -> None:
+    """While their lines are in the batch: a night that ends well keeps whole only those that it refused."""
     rows = {leak for leak in nights[name].found if leak.file.name == "restricted.duckdb" and leak.part != "its bytes"}
     assert set(planted.plant.planted) <= {leak.canary for leak in rows}
 
