@@ -55,3 +55,12 @@
 {% macro small_integer(text, limit) -%}
     case when try_cast({{ text }} as bigint) between -{{ limit }} and {{ limit }} then try_cast({{ text }} as bigint) end
 {%- endmacro %}
+
+{#- A text without the spaces around it, NULL for none. Few texts have any, and to trim each costs as much as to parse it. -#}
+{% macro text_or_null(value) -%}
+    {{ return(adapter.dispatch('text_or_null', 'quorum')(value)) }}
+{%- endmacro %}
+
+{% macro duckdb__text_or_null(value) -%}
+    nullif(case when starts_with({{ value }}, ' ') or ends_with({{ value }}, ' ') then trim({{ value }}) else {{ value }} end, '')
+{%- endmacro %}

@@ -28,7 +28,7 @@
 {% macro clocked_columns() -%}
     {{ return(
         ['landing_file', 'landing_row', 'source_format', 'defect', 'is_object', 'is_mismatch', 'occurred_at_rule']
-        + contract_fields().keys() | reject('equalto', 'sent_at') | list
+        + contract_fields().keys() | list
     ) }}
 {%- endmacro %}
 

@@ -8,7 +8,7 @@
         folder_tenant,
         line,
         defect,
-        fields is not null and left(ltrim(line), 1) = '{' as is_object,
+        fields is not null and (left(line, 1) = '{' or left(ltrim(line), 1) = '{') as is_object,
         {{- columns_of_paths('fields', columns) }}
     from (
         select
@@ -46,7 +46,7 @@
     {%- for column, paths in columns.items() %}
         {%- set spellings = [] -%}
         {%- for path in ([paths] if paths is string else paths) -%}
-            {%- do spellings.append("nullif(trim(" ~ element(fields, all.index(path) + 1) ~ "), '')") -%}
+            {%- do spellings.append(text_or_null(element(fields, all.index(path) + 1))) -%}
         {%- endfor %}
         {{ spellings[0] if paths is string else 'coalesce(' ~ spellings | join(', ') ~ ')' }} as {{ column }}
         {{- ',' if not loop.last }}

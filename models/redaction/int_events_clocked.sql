@@ -1,6 +1,6 @@
 {{ config(materialized='view') }}
 {%- set decided_here = [
-    'is_mismatch', 'occurred_at_rule', 'tenant_id', 'event_id', 'occurred_at', 'received_at'
+    'is_mismatch', 'occurred_at_rule', 'tenant_id', 'event_id', 'occurred_at', 'received_at', 'sent_at'
 ] -%}
 {%- set contract = ['landing_file', 'landing_row', 'source_format', 'folder_tenant', 'line', 'defect', 'is_object']
     + contract_fields().keys() | list -%}

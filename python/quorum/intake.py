@@ -65,6 +65,7 @@ def work_off(
 ) -> None:
     """Judge and redact what is queued, a batch at a time. A first night builds the relations, whatever is queued."""
     batch: int | None = 0
+    further = ""
     while batch is not None:
         with warehouse.opened(workspace, "restricted") as connection:
             following = landing_queue.next_batch(connection, batch, settings.batch_rows())
@@ -72,7 +73,7 @@ def work_off(
                 return
             rows = landing_queue.rows_in_work(connection)
         progress(f"typing and judging {rows:,} rows")
-        dbt.build("landed", "tenant")
+        dbt.build(f"landed{further}", "tenant")
         with warehouse.opened(workspace, "restricted", read_only=True) as connection:
             found = connection.execute(
                 "select distinct tenant_id from int_events_landed where reason is null"
@@ -80,10 +81,10 @@ def work_off(
         # keys come before tokens: every tenant on the registry and every one that has just landed
         keyring.ensure({*registered, *(tenant_id for (tenant_id,) in found)})
         progress("redacting them")
-        dbt.build("redacted", "tenant")
+        dbt.build(f"redacted{further}", "tenant")
         with warehouse.opened(workspace, "restricted") as connection:
             landing_queue.commit(connection)
-        batch = following
+        batch, further = following, "_again"
 
 
 def _is_done(connection: duckdb.DuckDBPyConnection) -> bool:

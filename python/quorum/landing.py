@@ -201,18 +201,13 @@ class Landing:
 
     def _queue_rows(self, source: Source, digest: str, *, is_again: bool = False) -> tuple[int, int]:
         """Append a file's rows; return how many it has, and the number of the last."""
-        rows_read = last_row = 0
-        for rows in raw_files.read(source.file):
-            self._queue.append(
-                rows,
-                is_again=is_again,
-                landing_file=digest,
-                source_format=source.source_format,
-                folder_tenant=source.tenant,
-            )
-            rows_read += rows.num_rows
-            last_row = rows["landing_row"][-1].as_py() if rows.num_rows else last_row
-        return rows_read, last_row
+        return self._queue.write(
+            raw_files.read(source.file),
+            is_again=is_again,
+            landing_file=digest,
+            source_format=source.source_format,
+            folder_tenant=source.tenant,
+        )
 
     def _withdraw(self, landing_file: str, path: str) -> None:
         """Take back a content that was written anew, unless it has another name: its rows leave with the next batch."""

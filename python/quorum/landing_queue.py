@@ -6,10 +6,13 @@ quota defers keeps its place. ``landing_batch`` names the batch in work until it
 killed goes on with the very same rows.
 """
 
+from collections.abc import Iterator
+
 import duckdb
 import pyarrow as pa
 
 from quorum import warehouse
+from quorum.raw_rows import ROWS
 
 BATCH_BYTES = 1 << 30
 
@@ -22,7 +25,8 @@ create table if not exists landing_rows (
     source_format varchar not null,
     folder_tenant varchar,
     is_again boolean not null,
-    line varchar,
+    -- read once and thrown away: not worth the time of compressing it
+    line varchar using compression uncompressed,
     defect varchar
 );
 create table if not exists landing_batch (batch_id bigint not null, batch bigint not null);
@@ -34,13 +38,12 @@ create table if not exists landing_counters (
 insert into landing_counters select 1, 1, 1 where not exists (from landing_counters);
 """
 
+INCOMING = pa.schema([("batch", pa.int64()), ("position", pa.int64()), *ROWS])
 APPEND = """
 insert into landing_rows
-select $batch, $position + row_number() over () - 1, $landing_file, landing_row, $source_format, $folder_tenant,
-    $is_again, line, defect
+select batch, position, $landing_file, landing_row, $source_format, $folder_tenant, $is_again, line, defect
 from incoming
 """
-
 # A run over rows that were accounted for long ago: those that wait already keep their place.
 APPEND_AGAIN = (
     f"{APPEND} where landing_row not in (select landing_row from landing_rows where landing_file = $landing_file)"
@@ -95,18 +98,38 @@ class Writer:
         query = "select next_position, next_batch from landing_counters"
         [(self._position, self._batch)] = self._connection.execute(query).fetchall()
 
-    def append(self, rows: pa.Table, *, is_again: bool = False, **constants: str | None) -> None:
-        """Append rows (landing_row, line, defect) of one landing_file, source_format and folder_tenant."""
-        if self._rows >= self._batch_rows or self._bytes >= BATCH_BYTES:
-            self._batch += 1
-            self._rows = self._bytes = 0
-        self._connection.register("incoming", rows)
-        place = {"batch": self._batch, "position": self._position, "is_again": is_again}
-        self._connection.execute(APPEND_AGAIN if is_again else APPEND, {**place, **constants})
+    def write(self, tables: Iterator[pa.Table], *, is_again: bool = False, **constants: str | None) -> tuple[int, int]:
+        """Append the rows (landing_row, line, defect) of one landing_file, source_format and folder_tenant.
+
+        Returns how many there were and the number of the last. Raises whatever reading them raises.
+        """
+        self._read = self._last_row = 0
+        self._failure: Exception | None = None
+        incoming = pa.RecordBatchReader.from_batches(INCOMING, self._placed(tables))
+        self._connection.register("incoming", incoming)
+        self._connection.execute(APPEND_AGAIN if is_again else APPEND, {"is_again": is_again, **constants})
         self._connection.unregister("incoming")
-        self._position += rows.num_rows
-        self._rows += rows.num_rows
-        self._bytes += rows.nbytes
+        if self._failure:
+            raise self._failure
+        return self._read, self._last_row
+
+    def _placed(self, tables: Iterator[pa.Table]) -> Iterator[pa.RecordBatch]:
+        """Yield the rows with their batch and position, in one stream: that is how DuckDB writes fastest."""
+        try:
+            for rows in tables:
+                if self._rows >= self._batch_rows or self._bytes >= BATCH_BYTES:
+                    self._batch += 1
+                    self._rows = self._bytes = 0
+                batch = pa.repeat(pa.scalar(self._batch), rows.num_rows)
+                positions = pa.array(range(self._position, self._position + rows.num_rows), pa.int64())
+                yield from pa.table([batch, positions, *rows.columns], schema=INCOMING).to_batches()
+                self._position += rows.num_rows
+                self._rows += rows.num_rows
+                self._bytes += rows.nbytes
+                self._read += rows.num_rows
+                self._last_row = rows["landing_row"][-1].as_py() if rows.num_rows else self._last_row
+        except Exception as failure:  # DuckDB would wrap it into an error of its own
+            self._failure = failure
 
     def save(self) -> None:
         """Write down where the next row goes: into the same batch, while this writer lives."""

@@ -31,9 +31,10 @@ ACME = {
     "retention_days": "730",
     "freshness_sla_hours": "24",
     "daily_event_quota": "1000000",
+    "daily_user_quota": "100000",
     "publish_bundle": "false",
 }
-NUMBERS = ("session_timeout_minutes", "retention_days", "freshness_sla_hours", "daily_event_quota")
+NUMBERS = ("session_timeout_minutes", "retention_days", "freshness_sla_hours", "daily_event_quota", "daily_user_quota")
 FLAGS = ("benchmark_consent", "publish_bundle")
 LABELS = ("industry", "region", "size_band", "plan", "owner_group")
 BAD: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
@@ -42,7 +43,8 @@ BAD: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (LABELS, ("a/b", "a;b", "<b>", "=1+1", "-1", "ü", "a\nb", "a" * 65)),
     (("timezone",), ("", "Mars/Olympus", "europe/berlin", "UTC'; drop table t; --")),
     (("week_start",), ("", "mon", "1", "someday")),
-    (NUMBERS, ("", "0", "-1", "1.5", "1e3", "1_000", "٣٠", "9" * 30)),
+    (NUMBERS[:-1], ("",)),
+    (NUMBERS, ("0", "-1", "1.5", "1e3", "1_000", "٣٠", "9" * 30)),
     (("session_timeout_minutes",), ("1441",)),
     (FLAGS, ("", "yes", "1", "t")),
 ]
@@ -82,10 +84,14 @@ def test_a_row_is_read_with_types(tmp_path: Path) -> None:
     assert load(write(tmp_path, ACME)).rows == (version(),)
 
 
-def test_owner_group_may_be_missing(tmp_path: Path) -> None:
-    columns = [column for column in ACME if column != "owner_group"]
-    assert load(write(tmp_path, ACME, columns=columns)).rows[0].owner_group is None
-    assert load(write(tmp_path, ACME | {"owner_group": "holding"})).rows[0].owner_group == "holding"
+@pytest.mark.parametrize(
+    ("column", "text", "value"), [("owner_group", "holding", "holding"), ("daily_user_quota", "7", 7)]
+)
+def test_some_columns_may_be_missing(column: str, text: str, value: object, tmp_path: Path) -> None:
+    columns = [name for name in ACME if name != column]
+    assert getattr(load(write(tmp_path, ACME, columns=columns)).rows[0], column) is None
+    assert getattr(load(write(tmp_path, ACME | {column: ""})).rows[0], column) is None
+    assert getattr(load(write(tmp_path, ACME | {column: text})).rows[0], column) == value
 
 
 def test_what_spreadsheets_do_is_tolerated(tmp_path: Path) -> None:
@@ -128,7 +134,7 @@ def test_two_versions_of_one_date(tmp_path: Path) -> None:
         Registry((version(), version(plan="free")))
 
 
-@pytest.mark.parametrize("column", [column for column in ACME if column != "owner_group"])
+@pytest.mark.parametrize("column", [column for column in ACME if column not in ("owner_group", "daily_user_quota")])
 def test_a_missing_column(column: str, tmp_path: Path) -> None:
     columns = [name for name in ACME if name != column]
     assert f"line 1: no column {column}" in error(write(tmp_path, ACME, columns=columns))
@@ -148,7 +154,7 @@ def test_unknown_and_repeated_columns(tmp_path: Path) -> None:
         (",".join(ACME).encode(), "lists no tenant"),
         (",".join(ACME.values()).encode(), "line 1: no column tenant_id, valid_from"),
         (template().encode() + b"ada@example.com,2024-01-01\n", "line 3: it has 2 fields"),
-        (template().encode() + b"ada@example.com," * 15, "line 3: it has 16 fields"),
+        (template().encode() + b"ada@example.com," * 16, "line 3: it has 17 fields"),
         (template().encode() + b'"ada@example.com,2024-01-01\n', "line 3: unexpected end of data"),
         (template().encode() + "ada@example.com,café".encode("latin-1"), "line 3: it is not UTF-8"),
         (template().encode("utf-16"), "line 1: it is not UTF-8"),
@@ -265,6 +271,7 @@ def test_arrow_has_the_types_of_the_warehouse() -> None:
     expected |= {
         "valid_from": pa.date32(),
         "daily_event_quota": pa.int64(),
+        "daily_user_quota": pa.int64(),
         **dict.fromkeys(FLAGS, pa.bool_()),
     }
     assert dict(zip(table.schema.names, table.schema.types, strict=True)) == expected

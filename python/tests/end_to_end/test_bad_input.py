@@ -180,7 +180,7 @@ WAITING = {
     "damaged.json.gz": (packed("b")[:20] + bytes(20) + packed("b")[40:], "its gzip stream is damaged"),
     "plain.jsonl.gz": (sent("c"), "its gzip stream is damaged"),
     "empty.ndjson": (b"", "it is empty"),
-    "table.csv": (sent("d"), "left alone, its name ends in none of .jsonl"),
+    "table.xlsx": (sent("d"), "left alone, its name ends in none of .jsonl"),
 }
 MENDED = {
     "cut.jsonl.gz": packed("a"),
@@ -228,7 +228,7 @@ def test_files_that_cannot_be_taken_wait_and_hold_up_no_other(simulated_night: N
 
     known.write_bytes(as_read)
     (landing / "unreadable.jsonl").unlink()
-    (landing / "table.csv").unlink()
+    (landing / "table.xlsx").unlink()
     for name, content in MENDED.items():
         (landing / name).write_bytes(content)
     second = worlds.quorum(workspace, *RUN)
