@@ -142,16 +142,16 @@ by_tenant as (
 
 ),
 
-deferred as (
+over_quota as (
 
     select
         landing_file,
         landing_row,
         tenant_key,
+        unit_key,
         occurred_at,
-        'user' as quota,
-        -- it would be the same whatever other users sent, so no answer has to wait for it
-        false as holds_answers
+        was_ever_in_benchmarks,
+        'user' as quota
     from by_user
     where rank_in_unit > daily_user_quota
     union all
@@ -159,11 +159,59 @@ deferred as (
         landing_file,
         landing_row,
         tenant_key,
+        unit_key,
         occurred_at,
-        'tenant' as quota,
-        was_ever_in_benchmarks as holds_answers
+        was_ever_in_benchmarks,
+        'tenant' as quota
     from by_tenant
     where rank_in_tenant > daily_event_quota
+
+),
+
+tenants_over_quota as (
+
+    select distinct tenant_key
+    from over_quota
+    where quota = 'tenant'
+
+),
+
+-- until all that it has is admitted, a unit comes later than by its own rows alone
+held_units as (
+
+    {% if is_incremental() -%}
+    select distinct
+        tenant_key,
+        unit_key
+    from {{ this }}
+    where holds_answers
+    {%- else -%}
+    select
+        tenant_key,
+        unit_key
+    from over_quota
+    where false
+    {%- endif %}
+
+),
+
+deferred as (
+
+    select
+        over_quota.landing_file,
+        over_quota.landing_row,
+        over_quota.tenant_key,
+        over_quota.unit_key,
+        over_quota.occurred_at,
+        over_quota.quota,
+        -- what a user's quota defers is the same whatever other users sent, so no answer has to wait for it
+        over_quota.was_ever_in_benchmarks
+        and (tenants_over_quota.tenant_key is not null or held_units.unit_key is not null) as holds_answers
+    from over_quota
+    left join tenants_over_quota on over_quota.tenant_key = tenants_over_quota.tenant_key
+    left join held_units
+        on over_quota.tenant_key = held_units.tenant_key
+        and over_quota.unit_key = held_units.unit_key
 
 )
 

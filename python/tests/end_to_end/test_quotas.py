@@ -102,6 +102,21 @@ def test_a_tenants_quota_goes_round_its_users_and_holds_answers(tmp_path: Path) 
     assert second.waiting == []
 
 
+def test_a_unit_that_a_tenants_quota_held_up_holds_answers_until_its_turn(tmp_path: Path) -> None:
+    """On the second night no tenant is over its quota, but who is left is later than by its own rows alone."""
+    workspace = world(tmp_path, daily_event_quota="50", daily_user_quota="40")
+    worlds.land(workspace, "1.jsonl", [*sent("flood", 90), *sent("calm", 20)])
+    held = "select quota, holds_answers, count(*) from int_deferred group by all order by all"
+    assert endings(night(workspace, 0)) == (50, 60)
+    assert worlds.fetch(workspace, "restricted", held) == [("tenant", True, 10), ("user", True, 50)]
+    second = night(workspace, 1)
+    assert worlds.fetch(workspace, "restricted", held) == [("user", True, 20)]
+    assert second.waiting
+    third = night(workspace, 2)
+    assert endings(third) == (110, 0)
+    assert third.waiting == []
+
+
 def test_no_quota_of_a_tenant_without_consent_holds_answers(tmp_path: Path) -> None:
     workspace = world(tmp_path, daily_event_quota="60", benchmark_consent="false")
     worlds.land(workspace, "1.jsonl", sent("flood", 100))
