@@ -14,9 +14,8 @@
         select
             *,
             {{ json_strings('line', paths_of(columns)) }} as fields
-        from {{ source('landing', 'landing_rows') }}
+        from {{ source('landing', 'landing_work') }}
         where source_format = '{{ source_format }}'
-            and batch in (select batch from {{ source('landing', 'landing_batch') }})
     ) as parsed
 {%- endmacro %}
 

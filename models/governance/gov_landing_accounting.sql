@@ -28,8 +28,8 @@ waiting as (
 
     select queued.landing_file
     from queued
-    left join in_work on queued.batch = in_work.batch
-    where not queued.is_again and in_work.batch is null
+    left join in_work on queued.batch between in_work.first_batch and in_work.last_batch
+    where not queued.is_again and in_work.batch_id is null
 
 ),
 

@@ -11,7 +11,7 @@ read_again as (
     select
         landing_file,
         landing_row
-    from {{ source('landing', 'landing_rows') }}
+    from {{ source('landing', 'landing_work') }}
     where is_again
 
 ),
@@ -24,7 +24,7 @@ run as (
 
 in_work as (
 
-    select distinct batch_id from {{ source('landing', 'landing_batch') }}
+    select batch_id from {{ source('landing', 'landing_batch') }}
 
 ),
 

@@ -1,12 +1,6 @@
 with queued as (
 
-    select * from {{ source('landing', 'landing_rows') }}
-
-),
-
-in_work as (
-
-    select * from {{ source('landing', 'landing_batch') }}
+    select * from {{ source('landing', 'landing_work') }}
 
 ),
 
@@ -21,10 +15,9 @@ replaced as (
 batch_rows as (
 
     select
-        queued.landing_file,
-        queued.landing_row
+        landing_file,
+        landing_row
     from queued
-    inner join in_work on queued.batch = in_work.batch
     union all
     select
         landing_file,

@@ -31,12 +31,11 @@ in_work as (
 queued as (
 
     select
-        queued.landing_file,
-        queued.landing_row,
-        queued.position
-    from {{ source('landing', 'landing_rows') }} as queued
-    inner join in_work on queued.batch = in_work.batch
-    where not queued.is_again
+        landing_file,
+        landing_row,
+        position
+    from {{ source('landing', 'landing_work') }}
+    where not is_again
 
 ),
 

@@ -15,7 +15,7 @@ batch_rows as (
 
 in_work as (
 
-    select distinct batch_id from {{ source('landing', 'landing_batch') }}
+    select batch_id from {{ source('landing', 'landing_batch') }}
 
 ),
 

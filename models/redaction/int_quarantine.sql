@@ -16,13 +16,7 @@ with landed as (
 
 queued as (
 
-    select * from {{ source('landing', 'landing_rows') }}
-
-),
-
-in_work as (
-
-    select * from {{ source('landing', 'landing_batch') }}
+    select * from {{ source('landing', 'landing_work') }}
 
 ),
 
@@ -41,7 +35,6 @@ refused as (
     inner join queued
         on landed.landing_file = queued.landing_file
         and landed.landing_row = queued.landing_row
-    inner join in_work on queued.batch = in_work.batch
     where landed.reason is not null
 
 )

@@ -2,8 +2,8 @@
 
 Every row that was read stands in ``landing_rows`` until a batch has accounted for it, in the order in which it
 came. A batch is a bounded share of it, so a night over ten times the usual volume needs no more memory. What a
-quota defers keeps its place. ``landing_batch`` names the batch in work until it is committed: a run that was
-killed goes on with the very same rows.
+quota defers keeps its place. ``landing_batch`` names the batch in work until it is committed, and ``landing_work``
+shows its rows: a run that was killed goes on with the very same ones.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,12 @@ create table if not exists landing_rows (
     line varchar using compression uncompressed,
     defect varchar
 );
-create table if not exists landing_batch (batch_id bigint not null, batch bigint not null);
+create table if not exists landing_batch (
+    batch_id bigint not null,
+    first_batch bigint not null,
+    last_batch bigint not null
+);
+create view if not exists landing_work as select * from landing_rows where false;
 create table if not exists landing_counters (
     next_position bigint not null,
     next_batch bigint not null,
@@ -170,8 +175,8 @@ def next_batch(connection: duckdb.DuckDBPyConnection, after: int, batch_rows: in
 
     A batch that a killed run left in work comes first, whatever ``after`` says.
     """
-    left = connection.execute("select max(batch) from landing_batch").fetchone()
-    if left and left[0] is not None:
+    left = connection.execute("select last_batch from landing_batch").fetchone()
+    if left:
         return int(left[0])
     waiting = connection.execute(
         "select batch, sum(count(*)) over (order by batch) as total from landing_rows where batch > ? "
@@ -181,30 +186,35 @@ def next_batch(connection: duckdb.DuckDBPyConnection, after: int, batch_rows: in
     chosen = [batch for batch, total in waiting if total <= batch_rows] or [batch for batch, _ in waiting[:1]]
     if not chosen:
         return None
+    first, last = int(chosen[0]), int(chosen[-1])
     connection.begin()
-    connection.execute("insert into landing_batch select next_id, unnest(?::bigint[]) from landing_counters", [chosen])
+    connection.execute("insert into landing_batch select next_id, ?, ? from landing_counters", [first, last])
     connection.execute("update landing_counters set next_id = next_id + 1")
+    # numbers in the text let DuckDB skip what is not of the batch
+    connection.execute(
+        f"create or replace view landing_work as select * from landing_rows where batch between {first} and {last}"
+    )
     connection.commit()
-    return int(chosen[-1])
+    return last
 
 
 def commit(connection: duckdb.DuckDBPyConnection) -> None:
     """End the batch in work: its rows are accounted for; those that a quota deferred stay where they are."""
     connection.begin()
     connection.execute(
-        "delete from landing_rows where batch in (select batch from landing_batch) and not exists ("
+        "delete from landing_rows using landing_batch where batch between first_batch and last_batch and not exists ("
         "from int_deferred where int_deferred.landing_file = landing_rows.landing_file "
         "and int_deferred.landing_row = landing_rows.landing_row)"
     )
     connection.execute("delete from landing_batch")
+    connection.execute("create or replace view landing_work as select * from landing_rows where false")
     connection.execute("update landing_files set state = 'gone' where state = 'replaced'")
     connection.commit()
 
 
 def rows_in_work(connection: duckdb.DuckDBPyConnection) -> int:
     """Return how many rows the batch in work has."""
-    query = "select count(*) from landing_rows where batch in (select batch from landing_batch)"
-    [(count,)] = connection.execute(query).fetchall()
+    [(count,)] = connection.execute("select count(*) from landing_work").fetchall()
     return int(count)
 
 
