@@ -25,6 +25,7 @@ lint: $(VENV)/installed
 	QUORUM_WORKSPACE=target/lint $(BIN)/sqlfluff lint models tests --disable-progress-bar
 
 bench: $(VENV)/installed
+	$(BIN)/python bench/landing.py
 	$(BIN)/python bench/nightly.py
 
 $(VENV)/installed: requirements.lock pyproject.toml

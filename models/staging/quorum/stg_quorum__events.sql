@@ -7,6 +7,7 @@ with source as (
         'feature': '$.feature',
         'occurred_at': '$.occurred_at',
         'received_at': '$.received_at',
+        'sent_at': '$.sent_at',
         'user_id': '$.user_id',
         'anonymous_id': '$.anonymous_id',
         'account_id': '$.account_id',
@@ -44,6 +45,7 @@ renamed as (
         'properties': 'properties',
         'occurred_at': utc_timestamp('occurred_at'),
         'received_at': utc_timestamp('received_at'),
+        'sent_at': utc_timestamp('sent_at'),
         'duration_ms': small_integer('duration_ms', 86400000),
         'value_minor': small_integer('value_minor', 1000000000)
     }) }}

@@ -80,6 +80,6 @@ def test_dbt_by_hand_asks_for_its_name(project: Path, workspace: Workspace, monk
     workspace.prepare()
     monkeypatch.setenv("QUORUM_WORKSPACE", str(workspace.root))
     monkeypatch.chdir(project)
-    outcome = dbtRunner().invoke(["compile", "--select", "int_events_landed", "--profiles-dir", "profiles", "--quiet"])
+    outcome = dbtRunner().invoke(["compile", "--select", "int_events_clocked", "--profiles-dir", "profiles", "--quiet"])
     assert not outcome.success
     assert "format till has a staging model: add it to `formats` in dbt_project.yml" in str(outcome.exception)

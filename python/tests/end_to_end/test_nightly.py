@@ -151,7 +151,8 @@ class TestIncrements:
         assert relations(batches.workspace) == relations(once)
         assert worlds.rows_by_tenant(once, DAILY) == daily(once)
 
-    @pytest.mark.parametrize("shuffle", [1, *(pytest.param(n, marks=pytest.mark.soak) for n in range(2, 10))])
+    @pytest.mark.soak
+    @pytest.mark.parametrize("shuffle", range(1, 10))
     def test_files_in_any_order_give_what_one_night_gives(
         self, shuffle: int, simulated_night: Night, tmp_path: Path
     ) -> None:

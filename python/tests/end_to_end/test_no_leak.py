@@ -120,7 +120,8 @@ def broken(root: Path) -> Path:
         "select cast(user_id as integer) as user_number from {{ ref('int_events_landed') }}"
     )
     (copy / "tests/no_user.sql").write_text(
-        "{{ config(group='restricted') }} select payload from {{ ref('int_quarantine') }}"
+        "{{ config(group='restricted') }} select payload from {{ ref('int_quarantine') }}\n"
+        "-- and with the row accounting: depends_on {{ ref('gov_landing_accounting') }}"
     )
     return copy
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from quorum import landing
+from quorum import landing_queue
 from quorum.workspace import Workspace
 from tests.end_to_end import worlds
 from tests.end_to_end.histories import START, event, registered
@@ -114,7 +114,7 @@ def test_batches_in_any_order_and_run_twice_say_the_same(
     for batch in range(3):
         worlds.land(workspace, f"{batch}.jsonl", shuffled[batch::3])
         with monkeypatch.context() as killed:
-            killed.setattr(landing, "commit", lambda _connection: None)
+            killed.setattr(landing_queue, "commit", lambda _connection: None)
             worlds.build(workspace)
         before = seen(workspace, PROPERTIES)
         worlds.build(workspace)
