@@ -150,6 +150,7 @@ class TestRewriting:
             ("read", 2),
         ]
 
+    @pytest.mark.soak
     def test_and_gives_way_to_the_old_one_again(self, workspace: Workspace) -> None:
         path = self.land(workspace, "events", self.row("u", 0))
         first = path.read_bytes()

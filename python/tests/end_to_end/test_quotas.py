@@ -100,6 +100,7 @@ def test_a_tenants_quota_goes_round_its_users_and_holds_answers(tmp_path: Path) 
     assert second.waiting == []
 
 
+@pytest.mark.soak
 def test_a_unit_that_a_tenants_quota_held_up_holds_answers_until_its_turn(tmp_path: Path) -> None:
     """On the second night no tenant is over its quota, but who is left is later than by its own rows alone."""
     workspace = world(tmp_path, daily_event_quota="50", daily_user_quota="40")
