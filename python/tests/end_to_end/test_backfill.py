@@ -45,6 +45,7 @@ def test_reading_a_range_again_changes_nothing(simulated_night: Night, tmp_path:
     assert worlds.fetch(workspace, "restricted", "from landing_rows") == []
 
 
+@pytest.mark.soak
 def test_a_range_is_rebuilt_by_the_registry_of_today(simulated_night: Night, tmp_path: Path) -> None:
     """A tenant that is not registered any more leaves the days that are read again, and no others."""
     workspace = worlds.copied(simulated_night.workspace, tmp_path / "workspace")
@@ -171,6 +172,7 @@ class TestRewriting:
         self.land(workspace, "events", self.row("u", 60))
         assert worlds.build(workspace).rows["accepted"] == 2
 
+    @pytest.mark.soak
     def test_a_night_killed_amid_it_is_made_good(self, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
         a, b = self.row("u", 0), self.row("u", 7200)
         self.land(workspace, "events_intraday", a)
