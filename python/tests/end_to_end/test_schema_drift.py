@@ -54,6 +54,14 @@ def at(day: float) -> datetime:
     return NOON + day * DAY
 
 
+class Killed(Exception):
+    pass
+
+
+def die(_connection: object) -> None:
+    raise Killed
+
+
 def world(root: Path) -> Workspace:
     return worlds.registered(root, [registered("acme"), registered("other")])
 
@@ -114,8 +122,9 @@ def test_batches_in_any_order_and_run_twice_say_the_same(
     for batch in range(3):
         worlds.land(workspace, f"{batch}.jsonl", shuffled[batch::3])
         with monkeypatch.context() as killed:
-            killed.setattr(landing_queue, "commit", lambda _connection: None)
-            worlds.build(workspace)
+            killed.setattr(landing_queue, "commit", die)
+            with pytest.raises(Killed):
+                worlds.build(workspace)
         before = seen(workspace, PROPERTIES)
         worlds.build(workspace)
         assert seen(workspace, PROPERTIES) == before
