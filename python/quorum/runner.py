@@ -54,7 +54,10 @@ class Dbt:
             "--log-level", "none", "--log-level-file", "debug", "--no-use-colors",
         ]
         # fmt: on
-        outcome = dbtRunner(manifest=_parsed.get(project)).invoke([command, *arguments, *shared])
+        try:
+            outcome = dbtRunner(manifest=_parsed.get(project)).invoke([command, *arguments, *shared])
+        finally:
+            _close_database(command)
         if outcome.success:
             return outcome.result
         failed = [
@@ -66,3 +69,11 @@ class Dbt:
         if failed:
             raise QuorumError(f"dbt {command} failed in {', '.join(failed)}: {where}")
         raise QuorumError(f"dbt {command} failed: {where}")
+
+
+def _close_database(command: str) -> None:
+    """Let go of the planes: dbt keeps them open for its next thread, and Python reads them between two invocations."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    if command != "parse":
+        DuckDBConnectionManager.env().close()
