@@ -63,7 +63,7 @@ class Dbt:
             if str(result.status) in ("error", "fail")
         ]
         where = f"details are in {self._home / 'logs' / 'dbt.log'}"
-        refusal = next(filter(None, map(_own_words, getattr(outcome.result, "results", []))), None)
+        refusal = next(filter(None, map(own_words, getattr(outcome.result, "results", []))), None)
         if refusal:
             raise QuorumError(f"dbt {command} failed in {', '.join(failed)}: {refusal}")
         if failed:
@@ -71,7 +71,7 @@ class Dbt:
         raise QuorumError(f"dbt {command} failed: {where}")
 
 
-def _own_words(result: Any) -> str | None:
-    """Return why a macro of the project refused to compile a model: our own words, where a database's may echo a value."""
+def own_words(result: Any) -> str | None:
+    """Return why a macro of ours refused to compile a model: our own words, where a database's may echo a value."""
     head, _, rest = str(result.message or "").partition("\n")
     return rest.strip().partition("\n")[0] if head.startswith("Compilation Error") else None
