@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from quorum import (
     catalog,
+    field_map,
     field_policies,
     intake,
     landing,
@@ -170,6 +171,7 @@ class _Night:
             warehouse.replace(connection, "registry_tenants", tenants.to_arrow())
             warehouse.replace(connection, "tracking_plan", plan)
             warehouse.replace(connection, "class_retention", days)
+            warehouse.replace(connection, "field_map", field_map.table(self._dbt.manifest()))
             warehouse.replace(connection, "field_policy_overrides", pa.Table.from_pylist(fields, FIELD_POLICIES))
         if self._rebuild:
             self.report.problems = intake.queue_again(self.workspace, *self._rebuild)
