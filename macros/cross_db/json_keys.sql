@@ -1,15 +1,20 @@
-{#- Names of the members of an object and of objects in it, `<prefix><key>`, from one parse; `containers` maps the JSON
-    path of each to its prefix. Of an object with more keys than the limit, no more than that. -#}
-{% macro json_keys_below(json, containers, limit) -%}
-    {{ return(adapter.dispatch('json_keys_below', 'quorum')(json, containers, limit)) }}
+{#- Lists of the keys of some objects of a JSON text, one for each path, from one parse: equal for texts that look alike. -#}
+{% macro json_key_lists(json, paths) -%}
+    {{ return(adapter.dispatch('json_key_lists', 'quorum')(json, paths)) }}
 {%- endmacro %}
 
-{% macro duckdb__json_keys_below(json, containers, limit) -%}
+{% macro duckdb__json_key_lists(json, paths) -%}
+    try(json_keys({{ json }}, [{% for path in paths %}'{{ path }}'{{ ', ' if not loop.last }}{% endfor %}]))
+{%- endmacro %}
+
+{#- All of these keys as one list, each behind its list's prefix; of a list no more than the limit. -#}
+{% macro prefixed_keys(key_lists, prefixes, limit) -%}
+    {{ return(adapter.dispatch('prefixed_keys', 'quorum')(key_lists, prefixes, limit)) }}
+{%- endmacro %}
+
+{% macro duckdb__prefixed_keys(key_lists, prefixes, limit) -%}
     flatten(list_transform(
-        list_zip(
-            try(json_keys({{ json }}, [{% for path in containers %}'{{ path }}'{{ ', ' if not loop.last }}{% endfor %}])),
-            [{% for prefix in containers.values() %}'{{ prefix }}'{{ ', ' if not loop.last }}{% endfor %}]
-        ),
+        list_zip({{ key_lists }}, [{% for prefix in prefixes %}'{{ prefix }}'{{ ', ' if not loop.last }}{% endfor %}]),
         lambda each: list_transform(coalesce(each[1], [])[:{{ limit }}], lambda key: each[2] || key)
     ))
 {%- endmacro %}

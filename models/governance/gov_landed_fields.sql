@@ -11,28 +11,38 @@ with landed as (
 
 ),
 
-named as (
+-- lines of one format mostly look alike: it is the few shapes that are taken apart
+shapes as (
 
     {%- for source_format in var('formats') %}
     select
         source_format,
-        {{ json_keys_below('line', read_containers(source_format), most_keys) }} as raw_fields
-    from landed
-    where source_format = '{{ source_format }}'
+        key_lists,
+        count(*) as line_count
+    from (
+        select
+            source_format,
+            {{ json_key_lists('line', read_containers(source_format)) }} as key_lists
+        from landed
+        where source_format = '{{ source_format }}'
+    ) as lines_of_{{ source_format }}
+    group by source_format, key_lists
     {{ 'union all' if not loop.last }}
     {%- endfor %}
 
 ),
 
--- lines of one format mostly look alike: it is the few shapes that are taken apart
-shapes as (
+described as (
 
+    {%- for source_format in var('formats') %}
     select
         source_format,
-        raw_fields,
-        count(*) as line_count
-    from named
-    group by source_format, raw_fields
+        {{ prefixed_keys('key_lists', read_containers(source_format).values(), most_keys) }} as raw_fields,
+        line_count
+    from shapes
+    where source_format = '{{ source_format }}'
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
 
 ),
 
@@ -42,7 +52,7 @@ fields as (
         source_format,
         {{ unnested('raw_fields') }} as raw_field,
         line_count
-    from shapes
+    from described
 
 ),
 

@@ -1,0 +1,51 @@
+"""Where each field of the contract comes from, as the staging models say it: read from them, and listed nowhere else."""
+
+from typing import Any
+
+import pytest
+
+from quorum.field_map import mapped, name_of
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("$", "$"),
+        ("$.user_id", "user_id"),
+        ("$.context.page.url", "context.page.url"),
+        ('$.properties."$insert_id"', "properties.$insert_id"),
+        ('$."[Amplitude] Page Location"', "[Amplitude] Page Location"),
+        ("$.contexts_1[0].userId", "contexts_1[0].userId"),
+        ('$."$groups".company', "$groups.company"),
+    ],
+)
+def test_a_path_is_named_as_a_person_writes_it(path: str, name: str) -> None:
+    assert name_of(path) == name
+
+
+def test_a_field_comes_from_all_that_its_expression_names() -> None:
+    meta: dict[str, Any] = {
+        "reads_line": {"sender": ["$.from", "$.sender"], "kind": "$.kind", "body": "$.body", "spare": "$.spare"},
+        "reads_parsed": {"link": "$.link"},
+        "contract": {
+            "user_id": "coalesce(writer, sender)",
+            "event_name": "case when kind = 'spare' then 'sender' end",  # words in quotes are no columns
+            "url": "lower(link)",
+            "country": "'DE'",
+        },
+    }
+    sql = """
+    parsed_body as ( select *, {{ json_from_records('body') }} as parsed from source ),
+    told_apart as (
+        select
+            *,
+            case when kind = 'x' then sender end as writer
+        from parsed_body
+    )"""
+    assert mapped(meta, sql) == {
+        ("user_id", "from"),
+        ("user_id", "sender"),
+        ("user_id", "kind"),
+        ("event_name", "kind"),
+        ("url", "body.link"),
+    }
