@@ -41,7 +41,7 @@ property_prefixes as (
 
     select
         source_format,
-        min(case when raw_field = '$' then '' else raw_field || '.' end) as prefix,
+        min(case when raw_field = '$' then '' else raw_field || '.' end) as path_prefix,
         coalesce(max(case when raw_field = '$' then true end), false) as is_whole_line
     from read_fields
     where contract_field = 'properties'
@@ -67,7 +67,7 @@ single_properties as (
 
     select
         prefixes.source_format,
-        prefixes.prefix || coalesce(properties_seen.property, substr(decisions.field, 12)) as raw_field,
+        prefixes.path_prefix || coalesce(properties_seen.property, substr(decisions.field, 12)) as raw_field,
         'properties.' || coalesce(properties_seen.property, substr(decisions.field, 12)) as contract_field,
         properties_seen.first_seen_on,
         properties_seen.last_seen_on

@@ -1,4 +1,4 @@
-"""Where each field of the contract comes from, as the staging models say it: read from them, and listed nowhere else."""
+"""Where each field of the contract comes from, as the staging models say it, and nothing else does."""
 
 from typing import Any
 

@@ -18,7 +18,8 @@ from quorum.workspace import Workspace
 from tests.end_to_end import worlds
 from tests.end_to_end.canaries import Planter, bundle_keys, canaries, plant_everywhere, secrets
 from tests.end_to_end.conftest import Night as NightBefore
-from tests.end_to_end.leaks import Canary, Leak, leaks, places
+from tests.end_to_end.leaks import Leak, leaks, places
+from tests.end_to_end.spellings import Canary
 
 PROJECT = settings.project_directory()
 RESTRICTED = {"landing", "restricted", "keyring", "registry", "truth"}
