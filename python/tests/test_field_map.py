@@ -1,10 +1,15 @@
 """Where each field of the contract comes from, as the staging models say it, and nothing else does."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from quorum.field_map import mapped, name_of
+from quorum.field_map import mapped, name_of, table
+from quorum.runner import Dbt
+from quorum.settings import project_directory
+from quorum.workspace import Workspace
 
 
 @pytest.mark.parametrize(
@@ -49,3 +54,18 @@ def test_a_field_comes_from_all_that_its_expression_names() -> None:
         ("event_name", "kind"),
         ("url", "body.link"),
     }
+
+
+def test_the_page_on_formats_lists_all_that_is_read_and_nothing_else(tmp_path: Path) -> None:
+    read: dict[str, set[str]] = {}
+    for row in table(Dbt(Workspace(tmp_path)).manifest()).to_pylist():
+        read.setdefault(row["source_format"], set()).add(row["raw_field"])
+    page = (project_directory() / "docs" / "formats.md").read_text("utf-8")
+    section = page.partition("## What is taken, and what is not")[2].partition("\n## ")[0]
+    rows = [line.strip("|").split("|") for line in section.splitlines() if re.match(r"\| [a-z0-9]+ \| `", line)]
+    listed = {name.strip(): (set(re.findall("`([^`]+)`", taken)), left) for name, taken, left in rows}
+    assert {name: taken for name, (taken, _) in listed.items()} == {
+        name: read[name] for name in read if name != "quorum"
+    }
+    for name, (_, left) in listed.items():
+        assert not set(re.findall("`([^`]+)`", left)) & read[name]

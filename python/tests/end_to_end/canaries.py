@@ -152,11 +152,11 @@ def plant_everywhere(workspace: Workspace, plant: Planter, unread: Planter) -> N
         f"{folder}/{plant('name')}.jsonl": line(tenant_id=None) + b"\n" + line(tenant_id=LISTED),
         f"quorum/tenant={plant('email')}/{plant('phone')}.jsonl": line(tenant_id=None),
         f"github/{plant('name')}.json": json.dumps(push).encode(),
-        f"wikimedia/{plant('token')}.json": json.dumps(edit).encode(),
+        f"wikimedia/{plant('API key')}.json": json.dumps(edit).encode(),
         # the three that are not taken
         f"quorum/{unread('email')}.txt": b"of no known kind",
         f"{folder}/{unread('phone')}.jsonl.gz": gzip.compress(accepted[0])[:-9],
-        f"{folder}/{unread('token')}.jsonl": b"",
+        f"{folder}/{unread('API key')}.jsonl": b"",
     }
     for name, content in files.items():
         path = workspace.landing / name

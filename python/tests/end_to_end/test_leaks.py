@@ -60,10 +60,12 @@ def in_zstd(file: Path) -> None:
 
 def in_free_page(file: Path) -> None:
     """Leave the value on a page that no relation has any longer: only the bytes of the file still tell."""
-    plain = f"create table t as select '{CANARY}' || '{'x' * 5000}' || i as v from range(9) as r(i)"
-    in_duckdb(file, "set force_compression = 'uncompressed'", plain, "checkpoint", "drop table t", "checkpoint")
+    value = f"'{CANARY}' || repeat('x', 300) || i as v from range(2000) as r(i)"
+    kept = "create table u as select repeat('y', 300) || i as v from range(9000) as r(i)"
+    plain = "set force_compression = 'uncompressed'"
+    in_duckdb(file, plain, f"create table t as select {value}", "checkpoint", kept, "checkpoint", "drop table t")
     with duckdb.connect(str(file), read_only=True) as connection:
-        assert not connection.execute("from duckdb_tables()").fetchall()
+        assert connection.execute("select table_name from duckdb_tables()").fetchall() == [("u",)]
 
 
 def text(file: Path, content: str) -> None:
