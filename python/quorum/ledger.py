@@ -2,7 +2,8 @@
 
 All that is spent or answered is read from one hash chain of entries (create, reserve, commit), and every read
 checks the chain whole: it grows by a few entries a night. A reservation counts from the moment it is written,
-committed or not, so a crash can waste budget and never hide it.
+committed or not, so a crash hides nothing that was spent; and who asks the same question again, at the same cost,
+takes over what was reserved for it.
 """
 
 from __future__ import annotations
@@ -157,8 +158,10 @@ class Ledger:
             return frozenset(book.chain.content(commit)["eligible"]) if commit else None
 
     def reserve(self, slot: Slot, cost: Cost, budget: Budget) -> Reservation:
-        """Spend a cost, before its noise is drawn.
+        """Spend a cost, before its noise is drawn; where it is spent and unanswered already, return that reservation.
 
+        The noise of an unanswered reservation was never stored, so nobody can have seen it (docs/privacy-model.md).
+        Of two who hold one reservation, one can commit, and the other has to throw its noise away.
         Raises BudgetExhausted if a window has no room left, and Refused if the slot is answered already.
         """
         facts = {
@@ -169,6 +172,9 @@ class Ledger:
         }
         with self._book() as book:
             book.refuse_if_answered(slot)
+            for charge in book.reservations.values():
+                if (charge.slot, charge.cost) == (slot, cost):
+                    return charge
             budget.check(slot, cost, {window: book.spent(slot.population, window, slot.start) for window in WINDOWS})
             return Reservation.parse(book.chain.append("reserve", facts))
 
@@ -203,6 +209,12 @@ class Ledger:
         """Return what was spent, oldest first, of one population or of all."""
         with self._book() as book:
             return [each for each in book.reservations.values() if population in (None, each.slot.population)]
+
+    def unanswered(self) -> list[Reservation]:
+        """Return what was spent and has no answer: a run that asks the same again takes it over."""
+        with self._book() as book:
+            answered = {commit.facts["slot"] for commit in book.commits}
+            return [each for each in book.reservations.values() if each.slot.key not in answered]
 
     def spent(self, population: str, window: Window, day: date) -> Decimal:
         """Return the rho spent on periods of data that start in the calendar window of ``day``."""

@@ -4,6 +4,7 @@ import base64
 import csv
 import hashlib
 import json
+import math
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +18,7 @@ import duckdb
 import pandas as pd
 import pytest
 
-from quorum import publish
+from quorum import nightly, publish
 from quorum.encryption import load_encryption
 from quorum.keyring import Keyring, TenantKeys
 from quorum.ledger import Ledger
@@ -109,6 +110,44 @@ class TestBenchmarks:
         )
         keys = Keyring.open(workspace.keyring).tenants()
         assert sorted(members) == sorted((keys[tenant].tenant_key,) for tenant, given in consent.items() if given)
+
+    def test_a_withdrawal_is_withheld_in_the_period_of_the_transition(
+        self, workspace: Workspace, tmp_path: Path
+    ) -> None:
+        """Of two tenants in the larger cohort one withdraws as the last week begins, and one amid it."""
+        copy = worlds.copied(workspace, tmp_path / "withdrawn")
+        for part in ("published", "ledger"):  # as if nothing had been asked yet
+            shutil.rmtree(copy.root / part)
+        copy.audit_log.unlink()
+        with (copy.registry / "tenants.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        first, second = (row for row in rows[:3] if row["benchmark_consent"] == "true" and not row["owner_group"])
+        rows += [
+            row | {"valid_from": str(day), "benchmark_consent": "false"}
+            for row, day in ((first, WEEKS[-1]), (second, WEEKS[-1] + timedelta(days=1)))
+        ]
+        worlds.registered(copy.root, rows)
+        copy.prepare()
+        night = nightly._Night(copy, worlds.LAST_DAY, worlds.silent)
+        night.ingest()
+        night.build()
+        night.answer()
+
+        members = "select tenant_key from cohort_tenants where period_start = $1"
+        before, after = (set(worlds.fetch(copy, "cross_tenant", members, [week])) for week in WEEKS[-2:])
+        keys = Keyring.open(copy.keyring).tenants()
+        assert before - after == {(keys[first["tenant_id"]].tenant_key,)}
+        answers = {
+            answer.slot.start: answer.payload for answer in Ledger.open(copy.ledger_url).answers("feature_usage")
+        }
+        last = {cohort["key"]: cohort for cohort in answers[WEEKS[-1]]["cohorts"]}
+        rest = {cohort["level"]: cohort for cohort in answers[WEEKS[-1]]["cohorts"] if cohort["key"] != "retail/eu/*"}
+        assert (last["retail/eu/*"]["eligible"], last["retail/eu/*"]["values"]) == (False, None)
+        assert rest["atom"]["eligible"]
+        difference = rest["all"]["values"][0] - rest["atom"]["values"][0]
+        assert abs(difference) < 8 * math.hypot(rest["all"]["sigmas"][0], rest["atom"]["sigmas"][0])
+        statuses = "select distinct status from mart_benchmark_features where period_start = $1 and cohort_key = $2"
+        assert worlds.fetch(copy, "released", statuses, [WEEKS[-1], "retail/eu/*"]) == [("ineligible",)]
 
 
 def published(release: Path) -> pd.DataFrame:
