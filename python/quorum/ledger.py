@@ -1,6 +1,7 @@
 """The budget ledger: what every population has spent, and the answers it was spent on.
 
-All that is spent or answered is read from one hash chain of entries (create, reserve, commit), and every read
+All that is spent or answered is read from one hash chain of entries (create, reserve, commit; anchor and loss are of
+``quorum.anchors``), and every read
 checks the chain whole: it grows by a few entries a night. A reservation counts from the moment it is written,
 committed or not, so a crash hides nothing that was spent; and who asks the same question again, at the same cost,
 takes over what was reserved for it.
@@ -10,13 +11,13 @@ from __future__ import annotations
 
 import secrets
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from quorum.budget import WINDOWS, Budget, Cost, Period, Slot, Window, label, total
 from quorum.errors import BadInput, Refused
@@ -126,6 +127,16 @@ class Ledger:
         """How many entries there are: a published release names it, so that an older ledger is noticed."""
         with self._book() as book:
             return len(book.chain.entries)
+
+    def entries(self) -> list[Entry]:
+        """Return the whole chain, checked."""
+        with self._book() as book:
+            return book.chain.entries
+
+    def append_head(self, kind: Literal["anchor", "loss"], head: Mapping[str, Any]) -> Entry:
+        """Write down the audit log's head: as it is, or as it is after a loss that the operator accepts."""
+        with self._book() as book:
+            return book.chain.append(kind, head)
 
     def refuse_if_behind(self, identity: str, length: int) -> None:
         """Raise Refused unless this is the ledger that a published release names, and no older than then."""

@@ -105,7 +105,11 @@ class Outcome:
 
     due: Due
     payload: dict[str, Any]
-    refusal: str | None = None
+    refused: BudgetExhausted | None = None
+
+    @property
+    def refusal(self) -> str | None:
+        return str(self.refused) if self.refused else None
 
 
 def due_releases(ledger: Ledger, specs: list[Spec], keys: list[str], as_of: date, policy: str) -> list[Due]:
@@ -160,7 +164,7 @@ def _answer_one(workspace: Workspace, ledger: Ledger, budget: Budget, due: Due) 
     try:
         reservation = ledger.reserve(slot, cost, budget)
     except BudgetExhausted as exhausted:
-        return Outcome(due, refused(spec, cells) | privacy, str(exhausted))
+        return Outcome(due, refused(spec, cells) | privacy, exhausted)
     eligible, figures = measure(spec, due.plan, cells, drawn)
     gate = Gate(cohort_map, eligible) if drawn is None else None
     return Outcome(due, ledger.commit(reservation, figures | privacy, gate).payload)

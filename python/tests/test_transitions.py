@@ -11,6 +11,7 @@ from itertools import chain, combinations
 from typing import NamedTuple
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 from quorum.settings import project_directory
@@ -77,16 +78,13 @@ def withheld_by(sql: str, worlds: list[list[Member]]) -> list[set[str]]:
         for member in members:
             for day, place in ((start - week, member.earlier), (start, member.later)):
                 if place:
-                    rows.append((day, member.tenant, place[0], "listed", place[1]))
+                    row = {"period_start": day, "tenant_key": member.tenant, "listing": "listed"}
+                    rows.append(row | {"contributor_key": place[0], "cohort_key": place[1]})
+    periods = [{"period_start": start, "previous_start": start - week, "min_tenants": QUORUM} for start in starts]
     with duckdb.connect() as connection:
-        connection.execute("create table release_periods (period_start date, previous_start date, min_tenants int)")
-        connection.executemany("insert into release_periods values (?, ?, ?)", [(s, s - week, QUORUM) for s in starts])
+        connection.register("release_periods", pa.Table.from_pylist(periods))
+        connection.register("cohort_tenants", pa.Table.from_pylist(rows))
         connection.execute("create table dim_tenants (tenant_key text, listing text, valid_from date)")
-        connection.execute(
-            "create table cohort_tenants "
-            "(period_start date, tenant_key text, contributor_key text, listing text, cohort_key text)"
-        )
-        connection.executemany("insert into cohort_tenants values (?, ?, ?, ?, ?)", rows)
         found = connection.execute(sql).fetchall()
     return [{key for day, key in found if day == start} for start in starts]
 
