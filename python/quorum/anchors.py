@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any
 
+from quorum import publish
 from quorum.errors import BadInput, Refused
 from quorum.hash_chain import ChainedLog, Entry, check
 from quorum.ledger import Ledger
@@ -121,6 +122,23 @@ def append(workspace: Workspace, kind: str, **facts: Any) -> Entry:
     if known is None or (found and found.hash == known.head):
         _write(workspace, heads | {AUDIT: Head.of(entry)})
     return entry
+
+
+def open_ledger(workspace: Workspace) -> Ledger:
+    """Open the ledger, if it and the audit log are what is known of them.
+
+    A new one is made only where no run has ended before: else noise could be averaged away.
+    """
+    try:
+        ledger = Ledger.open(workspace.ledger_url)
+    except Refused:
+        ended = any(entry.kind == "anchor" for entry in ChainedLog(workspace.audit_log).records())
+        if ended or publish.current(workspace):
+            raise
+        ledger = Ledger.create(workspace.ledger_url)
+    publish.refuse_if_behind(workspace, ledger)
+    verify(workspace, ledger)
+    return ledger
 
 
 def heads(workspace: Workspace, ledger: Ledger) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 from quorum import anchors
 from quorum.errors import Refused
 from quorum.hash_chain import ChainedLog, Entry, salt
+from quorum.keyring import Keyring
 from quorum.ledger import Ledger
 from quorum.workspace import Workspace
 
@@ -56,6 +57,13 @@ class AuditLog:
         changed = sorted(name for name in digests if old is None or old.get(name) != digests[name])
         if changed:
             self.append("policy_changed", changed=changed, old=old, new=dict(digests))
+
+    def make_keys(self, keyring: Keyring, tenant_ids: Iterable[str]) -> None:
+        """Make keys for tenants that have none, and write down for whom."""
+        before = set(keyring.tenants())
+        if keyring.ensure(tenant_ids):
+            made = sorted(keys.tenant_key for tenant, keys in keyring.tenants().items() if tenant not in before)
+            self.append("keys_created", tenants=len(made), tenant_keys=made)
 
     def charges(self, ledger: Ledger) -> None:
         """Write down what the ledger was charged since; what a killed run was charged, too."""

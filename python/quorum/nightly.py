@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -32,7 +33,6 @@ from quorum.budget import Budget
 from quorum.errors import Refused
 from quorum.hash_chain import digest
 from quorum.keyring import Keyring
-from quorum.ledger import Ledger
 from quorum.runner import Dbt
 from quorum.workspace import Workspace
 
@@ -97,21 +97,6 @@ def load_policies(workspace: Workspace, dbt: Dbt) -> Policies:
     return Policies(specs, budgets, policy.version(specs, list(budgets.values())))
 
 
-def open_ledger(workspace: Workspace) -> Ledger:
-    """Open the ledger. A new one is made only where nothing was ever published: else noise could be averaged away."""
-    folder = publish.current(workspace)
-    if folder is None:
-        if any(entry.kind in ("anchor", "release_published") for entry in AuditLog(workspace).records()):
-            return Ledger.open(workspace.ledger_url)
-        try:
-            return Ledger.open(workspace.ledger_url)
-        except Refused:
-            return Ledger.create(workspace.ledger_url)
-    ledger = Ledger.open(workspace.ledger_url)
-    publish.refuse_if_behind(workspace, ledger)
-    return ledger
-
-
 def catalog_keys(workspace: Workspace) -> list[str]:
     """Return the public features of the formats that this workspace has folders for, in order."""
     formats = [folder.name for folder in workspace.landing.iterdir() if folder.is_dir()]
@@ -135,8 +120,7 @@ class _Night:
         self._dbt = Dbt(workspace)
         self._keyring = Keyring.open(workspace.keyring)
         self._audit = AuditLog(workspace)
-        self._ledger = open_ledger(workspace)
-        anchors.verify(workspace, self._ledger)
+        self._ledger = anchors.open_ledger(workspace)
         self.report.development_key = self._keyring.development
 
     @contextmanager
@@ -186,13 +170,8 @@ class _Night:
         named = "".join(f"{problem}\n" for problem in self.report.problems)
         self.workspace.landing_problems.write_text(named, encoding="utf-8")
         registered = {row.tenant_id for row in tenants.rows}
-        intake.work_off(self.workspace, self._dbt, self._make_keys, registered, self._progress)
-
-    def _make_keys(self, tenant_ids: set[str]) -> None:
-        before = self._keyring.tenants().keys()
-        if self._keyring.ensure(tenant_ids):
-            made = sorted(k.tenant_key for tenant, k in self._keyring.tenants().items() if tenant not in before)
-            self._audit.append("keys_created", tenants=len(made), tenant_keys=made)
+        make_keys = partial(self._audit.make_keys, self._keyring)
+        intake.work_off(self.workspace, self._dbt, make_keys, registered, self._progress)
 
     def build(self) -> None:
         """Build the tenant plane, as far as the new events reach."""
