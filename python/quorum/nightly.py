@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
 from quorum import (
+    anchors,
     catalog,
     field_map,
     field_policies,
@@ -29,11 +31,11 @@ from quorum import (
     tracking_plan,
     warehouse,
 )
+from quorum.audit import AuditLog
 from quorum.budget import Budget
 from quorum.errors import Refused
-from quorum.hash_chain import ChainedLog
+from quorum.hash_chain import digest
 from quorum.keyring import Keyring
-from quorum.ledger import Ledger
 from quorum.runner import Dbt
 from quorum.workspace import Workspace
 
@@ -57,6 +59,7 @@ class Report:
     bundles: int = 0
     waiting: list[str] = field(default_factory=list)
     development_key: bool = False
+    head: str = ""  # of both chains, to be written down
 
 
 @dataclass(frozen=True)
@@ -97,23 +100,6 @@ def load_policies(workspace: Workspace, dbt: Dbt) -> Policies:
     return Policies(specs, budgets, policy.version(specs, list(budgets.values())))
 
 
-def open_ledger(workspace: Workspace) -> Ledger:
-    """Open the ledger. A new one is made only where nothing was ever published: else noise could be averaged away."""
-    folder = publish.current(workspace)
-    if folder is None:
-        ended = [entry for entry in ChainedLog(workspace.audit_log).records() if entry.kind == "run_ended"]
-        if any(entry.facts["release"] for entry in ended):
-            return Ledger.open(workspace.ledger_url)
-        try:
-            return Ledger.open(workspace.ledger_url)
-        except Refused:
-            return Ledger.create(workspace.ledger_url)
-    known = publish.manifest(folder / publish.CROSS_TENANT)["privacy"]
-    ledger = Ledger.open(workspace.ledger_url)
-    ledger.refuse_if_behind(known["ledger"], known["ledger_entries"])
-    return ledger
-
-
 def catalog_keys(workspace: Workspace) -> list[str]:
     """Return the public features of the formats that this workspace has folders for, in order."""
     formats = [folder.name for folder in workspace.landing.iterdir() if folder.is_dir()]
@@ -136,20 +122,25 @@ class _Night:
         self._progress = progress
         self._dbt = Dbt(workspace)
         self._keyring = Keyring.open(workspace.keyring)
-        self._audit = ChainedLog(workspace.audit_log)
-        self._ledger = open_ledger(workspace)
+        self._audit = AuditLog(workspace)
+        self._ledger = anchors.open_ledger(workspace)
         self.report.development_key = self._keyring.development
 
     @contextmanager
     def audited(self) -> Iterator[None]:
-        """Write into the audit log that the run began, and how it ended."""
-        self._audit.append("run_started", as_of=str(self.report.as_of))
+        """Write into the audit log that the run began, and how it ended; tie it to the ledger where it ended well."""
+        as_of = str(self.report.as_of)
+        self._audit.append(
+            "run_started", as_of=as_of, rebuild=[str(d) for d in self._rebuild] if self._rebuild else None
+        )
         try:
             yield
         except Exception as error:
-            self._audit.append("run_failed", as_of=str(self.report.as_of), error=type(error).__name__)
+            self._audit.append("run_failed", as_of=as_of, error=type(error).__name__)
             raise
-        self._audit.append("run_ended", as_of=str(self.report.as_of), release=self.report.published)
+        policy_version = self._policies.version
+        self._audit.append("run_ended", as_of=as_of, release=self.report.published, policy=policy_version)
+        self.report.head = str(anchors.tie(self.workspace, self._ledger))
 
     def ingest(self) -> None:
         """Take new files in, and write down what the operator decided for SQL to read."""
@@ -158,11 +149,17 @@ class _Night:
         plan = tracking_plan.load(self.workspace.registry)
         self._policies = load_policies(self.workspace, self._dbt)
         fields = self._field_overrides()
-        shipped = settings.project_directory() / "seeds" / "policy" / "retention.csv"
-        days = retention.load(self.workspace.registry, shipped, tenants)
-        digests = {"registry": tenants.digest, "tracking_plan": tracking_plan.digest(plan)}
-        digests["retention"] = retention.digest(days)
-        self._audit.append("policy", version=self._policies.version, **digests)
+        seeds = settings.project_directory() / "seeds" / "policy"
+        days = retention.load(self.workspace.registry, seeds / "retention.csv", tenants)
+        self._audit.policy_in_force(
+            {
+                "policy": self._policies.version,
+                "registry": tenants.digest,
+                "tracking_plan": tracking_plan.digest(plan),
+                "field_policies": digest([(seeds / "field_policies.csv").read_text("utf-8"), fields]),
+                "retention": retention.digest(days),
+            }
+        )
         publish.sweep(self.workspace)
         self._progress("reading new files")
         with warehouse.opened(self.workspace, "restricted") as connection:
@@ -180,7 +177,8 @@ class _Night:
         named = "".join(f"{problem}\n" for problem in self.report.problems)
         self.workspace.landing_problems.write_text(named, encoding="utf-8")
         registered = {row.tenant_id for row in tenants.rows}
-        intake.work_off(self.workspace, self._dbt, self._keyring, registered, self._progress)
+        make_keys = partial(self._audit.make_keys, self._keyring)
+        intake.work_off(self.workspace, self._dbt, make_keys, registered, self._progress)
 
     def _field_overrides(self) -> list[dict[str, str]]:
         shipped = settings.project_directory() / "seeds" / "policy" / "field_policies.csv"
@@ -218,6 +216,10 @@ class _Night:
             release.write_control(self.workspace, due)
             self._dbt.build("cross_tenant", "cross_tenant")
             self.report.outcomes = release.answer(self.workspace, self._ledger, self._policies.budgets, due)
+            for outcome in self.report.outcomes:
+                if outcome.refused is not None:
+                    self._audit.refused("run", outcome.refused)
+        self._audit.charges(self._ledger)
         answers = [a for spec in self._policies.specs for a in self._ledger.answers(spec.name)]
         release.write_answers(self.workspace, answers, self.report.outcomes)
         self._progress("building the benchmark marts")
@@ -272,10 +274,22 @@ class _Night:
             publication.discard()
             raise
         self.report.bundles = len(bundles)
+        self._record_release()
+
+    def _record_release(self) -> None:
+        """Write the current release into the audit log; also one that a killed run could not."""
+        folder = publish.current(self.workspace)
+        if folder is None:
+            return
+        with warehouse.opened(self.workspace, "restricted", read_only=True) as connection:
+            files = warehouse.rows(connection, "select landing_file from landing_files where state = 'read'")
+        manifest = self.workspace.operator_manifests / f"{folder.name}.json"
+        self._audit.published(manifest, self.report.bundles, (row["landing_file"] for row in files))
 
     def _facts(self) -> dict[str, Any]:
         return {
             "as_of": str(self.report.as_of),
+            "chains": anchors.heads(self.workspace, self._ledger),
             "privacy": {
                 "policy_version": self._policies.version,
                 "ledger": self._ledger.identity,

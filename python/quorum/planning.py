@@ -53,8 +53,13 @@ def _describe(due: release.Due) -> dict[str, Any]:
 
 
 def _budgets(ledger: Ledger, policies: nightly.Policies, due: list[release.Due]) -> list[dict[str, Any]]:
-    """Return spent, asked and left per population and window that a due period falls into."""
+    """Return spent, asked and left per population and window that a due period falls into.
+
+    What a run that died has reserved for the same question is spent, and not asked for again.
+    """
     rows = []
+    paid = [(each.slot, each.cost.rho) for each in ledger.unanswered()]
+    due = [each for each in due if (each.slot, each.spec.rho) not in paid]
     for population, budget in sorted(policies.budgets.items()):
         theirs = [each for each in due if each.spec.population == population]
         for window in (w for w in WINDOWS if w in budget.limits):

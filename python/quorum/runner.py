@@ -57,7 +57,7 @@ class Dbt:
         try:
             outcome = dbtRunner(manifest=_parsed.get(project)).invoke([command, *arguments, *shared])
         finally:
-            _close_database(command)
+            _close_database()
         if outcome.success:
             return outcome.result
         failed = [
@@ -74,12 +74,15 @@ class Dbt:
         raise QuorumError(f"dbt {command} failed: {where}")
 
 
-def _close_database(command: str) -> None:
+def _close_database() -> None:
     """Let go of the planes: dbt keeps them open for its next thread, and Python reads them between two invocations."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
-    if command != "parse":
-        DuckDBConnectionManager.env().close()
+    try:
+        environment = DuckDBConnectionManager.env()
+    except Exception:  # dbt-duckdb has no other word for: nothing was opened
+        return
+    environment.close()
 
 
 def own_words(result: Any) -> str | None:

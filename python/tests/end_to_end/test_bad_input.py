@@ -135,7 +135,7 @@ def test_a_run_after_all_of_them_is_a_good_one(
             for variable, value in mistake.environment.items():
                 planted.setenv(variable, value)
             assert worlds.quorum(workspace, *mistake.command).exit_code == mistake.exit_code
-        for part in (*UNTOUCHED, "landing", "registry", "policy", "restricted/audit.jsonl"):
+        for part in (*UNTOUCHED, "landing", "registry", "policy", "restricted/audit.jsonl", "restricted/heads.json"):
             put_back(good.root / part, workspace.root / part)
 
     worlds.land(workspace, "new.jsonl", [event("acme-001", "new", "new", START)])
