@@ -6,6 +6,25 @@
     sha256({{ outer_pad }} || unhex(sha256({{ inner_pad }} || encode({{ message }}))))
 {%- endmacro %}
 
+{#- A token carried on through a list of padded keys: of each HMAC, in hex, 32 digits are the next token. -#}
+{% macro hmac_chain(token, pads) -%}
+    {{ return(adapter.dispatch('hmac_chain', 'quorum')(token, pads)) }}
+{%- endmacro %}
+
+{#- A fold needs a state of the type of the list's elements. -#}
+{% macro duckdb__hmac_chain(token, pads) -%}
+    {%- set next_token = 'left(' ~ hmac_sha256('pad.inner_pad', 'pad.outer_pad', 'state.token') ~ ', 32)' -%}
+    {%- set state = "struct_pack(inner_pad := ''::blob, outer_pad := ''::blob, token := " -%}
+    list_reduce(
+        list_transform(
+            {{ pads }},
+            lambda pad: struct_pack(inner_pad := pad.inner_pad, outer_pad := pad.outer_pad, token := cast(null as varchar))
+        ),
+        lambda state, pad: {{ state }}{{ next_token }}),
+        {{ state }}{{ token }})
+    ).token
+{%- endmacro %}
+
 {% macro sha256_text(value) -%}
     {{ return(adapter.dispatch('sha256_text', 'quorum')(value)) }}
 {%- endmacro %}

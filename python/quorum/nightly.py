@@ -21,6 +21,7 @@ from quorum import (
     policy,
     publish,
     registry,
+    rekey,
     release,
     settings,
     tracking_plan,
@@ -159,6 +160,7 @@ class _Night:
         digests = {"registry": tenants.digest, "tracking_plan": tracking_plan.digest(plan)}
         self._audit.append("policy", version=self._policies.version, **digests)
         publish.sweep(self.workspace)
+        rekey.finish(self.workspace, self._keyring, self._progress)
         self._progress("reading new files")
         with warehouse.opened(self.workspace, "restricted") as connection:
             landing.prepare(connection)
