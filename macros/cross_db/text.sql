@@ -11,18 +11,9 @@
     {{ return(adapter.dispatch('hmac_chain', 'quorum')(token, pads)) }}
 {%- endmacro %}
 
-{#- A fold needs a state of the type of the list's elements. -#}
+{#- The keyring comes with it, for re-keying does the same outside dbt (`quorum.hmac_sql`). -#}
 {% macro duckdb__hmac_chain(token, pads) -%}
-    {%- set next_token = 'left(' ~ hmac_sha256('pad.inner_pad', 'pad.outer_pad', 'state.token') ~ ', 32)' -%}
-    {%- set state = "struct_pack(inner_pad := ''::blob, outer_pad := ''::blob, token := " -%}
-    list_reduce(
-        list_transform(
-            {{ pads }},
-            lambda pad: struct_pack(inner_pad := pad.inner_pad, outer_pad := pad.outer_pad, token := cast(null as varchar))
-        ),
-        lambda state, pad: {{ state }}{{ next_token }}),
-        {{ state }}{{ token }})
-    ).token
+    keyring.main.hmac_chain({{ token }}, {{ pads }})
 {%- endmacro %}
 
 {% macro sha256_text(value) -%}

@@ -16,9 +16,10 @@ import duckdb
 import pyarrow as pa
 
 from quorum import warehouse
-from quorum.errors import Refused
+from quorum.errors import QuorumError, Refused
 from quorum.hash_chain import ChainedLog
-from quorum.keyring import Keyring, TenantKeys, pads
+from quorum.hmac_sql import CHAIN, PADS, padded
+from quorum.keyring import Keyring, TenantKeys
 from quorum.workspace import Workspace
 
 # A tenant that is not listed is at its first epoch; one whose keys were shredded is at none.
@@ -26,20 +27,7 @@ SCHEMA = "create table if not exists {plane}.key_epochs (tenant_key varchar prim
 EPOCHS = pa.schema([("tenant_key", pa.string()), ("epoch", pa.int32())])
 SAVE = "insert or replace into {plane}.key_epochs from saved"
 
-_STEP = pa.struct([("inner_pad", pa.binary()), ("outer_pad", pa.binary()), ("token", pa.string())])
-MOVING = pa.schema([("tenant_key", pa.string()), ("steps", pa.list_(_STEP))])
-# As the macro `hmac_chain` does it, from any epoch on.
-CARRIED = """
-create or replace temp macro carried(token, steps) as list_reduce(
-    steps,
-    lambda state, step: struct_pack(
-        inner_pad := ''::blob,
-        outer_pad := ''::blob,
-        token := left(sha256(step.outer_pad || unhex(sha256(step.inner_pad || encode(state.token)))), 32)
-    ),
-    struct_pack(inner_pad := ''::blob, outer_pad := ''::blob, token := token)
-).token
-"""
+MOVING = pa.schema([("tenant_key", pa.string()), ("pads", pa.list_(pa.struct(PADS)))])
 TOKENS = r"""
 select table_name, list(column_name order by column_index)
 from duckdb_columns()
@@ -83,8 +71,11 @@ def finish(workspace: Workspace, keyring: Keyring, progress: Callable[[str], Non
 @contextmanager
 def _both(workspace: Workspace) -> Iterator[duckdb.DuckDBPyConnection]:
     with warehouse.opened(workspace, "restricted") as connection:
-        connection.execute(f"attach '{warehouse.quoted(workspace.plane('tenant'))}' as tenant")
-        connection.execute(CARRIED)
+        try:
+            connection.execute(f"attach '{warehouse.quoted(workspace.plane('tenant'))}' as tenant")
+        except duckdb.IOException as error:
+            raise QuorumError("cannot open tenant.duckdb: is another program holding it?") from error
+        connection.execute(CHAIN.format(kind="temp", name="carried"))
         try:
             yield connection
         finally:
@@ -132,7 +123,7 @@ def _carry_the_rest(connection: duckdb.DuckDBPyConnection, behind: Behind) -> No
 
 def _carry(connection: duckdb.DuckDBPyConnection, plane: str) -> None:
     for table, columns in connection.execute(TOKENS, {"plane": plane}).fetchall():
-        carried = ", ".join(f"{column} = carried({column}, steps)" for column in columns)
+        carried = ", ".join(f"{column} = carried({column}, pads)" for column in columns)
         relation = f"{plane}.{table}"
         connection.execute(f"update {relation} set {carried} from moving where {table}.tenant_key = moving.tenant_key")
     connection.execute(SAVE.format(plane=plane))
@@ -140,13 +131,10 @@ def _carry(connection: duckdb.DuckDBPyConnection, plane: str) -> None:
 
 @contextmanager
 def _moving(connection: duckdb.DuckDBPyConnection, behind: Behind) -> Iterator[None]:
-    """Hold a transaction in which SQL sees the steps of each tenant, and the epochs to write down after them."""
+    """Hold a transaction in which SQL sees the further keys of each tenant, and the epochs to write down after them."""
     saved = [{"tenant_key": keys.tenant_key, "epoch": keys.epoch} for keys, _ in behind]
     moving = [
-        {
-            "tenant_key": keys.tenant_key,
-            "steps": [_step(key) for key in keys.pseudonym_keys[epoch:]],
-        }
+        {"tenant_key": keys.tenant_key, "pads": [padded(key) for key in keys.pseudonym_keys[epoch:]]}
         for keys, epoch in behind
     ]
     connection.register("moving", pa.Table.from_pylist(moving, schema=MOVING))
@@ -161,10 +149,6 @@ def _moving(connection: duckdb.DuckDBPyConnection, behind: Behind) -> Iterator[N
     finally:
         connection.unregister("moving")
         connection.unregister("saved")
-
-
-def _step(key: bytes) -> dict[str, bytes]:
-    return dict(zip(("inner_pad", "outer_pad"), pads(key), strict=True))
 
 
 def _note_shredded(workspace: Workspace, connection: duckdb.DuckDBPyConnection, keyring: Keyring) -> None:

@@ -14,21 +14,21 @@ with stored as (
 
 ),
 
-lowest as (
+by_tenant as (
 
     select
-        keys.tenant_key,
-        keys.key_epoch,
+        ring.tenant_key,
+        ring.key_epoch,
         count(stored.epoch) as planes,
         min(stored.epoch) as first_epoch,
         max(stored.epoch) as last_epoch
-    from {{ source('keyring', 'tenant_keys') }} as keys
-    left join stored on keys.tenant_key = stored.tenant_key
-    group by keys.tenant_key, keys.key_epoch
+    from {{ source('keyring', 'tenant_keys') }} as ring
+    left join stored on ring.tenant_key = stored.tenant_key
+    group by ring.tenant_key, ring.key_epoch
 
 )
 
-select * from lowest
+select * from by_tenant
 where
     (planes = 0 and key_epoch <> 1)
     or (planes > 0 and (planes <> 2 or first_epoch <> key_epoch or last_epoch <> key_epoch))
