@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from quorum import __version__, report, settings
+from quorum import __version__, cli_keys, report, settings
 from quorum.errors import BadInput, QuorumError, Refused
 from quorum.workspace import Workspace
 
@@ -233,13 +233,5 @@ def verify(workspace: Workspace, written_down: str | None, accept_loss: bool) ->
     }
 
 
-@click.option("--tenant", help="Print this tenant's bundle key, to hand it over.")
-def keys(workspace: Workspace, tenant: str | None) -> Printed:
-    """List the tenants that have keys, or hand one tenant's bundle key over."""
-    from quorum.keyring import Keyring
-
-    return report.of_keys(workspace, Keyring.open(workspace.keyring), tenant)
-
-
-for each in (run, backfill, demo, init, simulate, plan, ledger, status, verify, keys):
+for each in (run, backfill, demo, init, simulate, plan, ledger, status, verify, cli_keys.keys):
     command(each)

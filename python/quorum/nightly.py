@@ -25,6 +25,7 @@ from quorum import (
     policy,
     publish,
     registry,
+    rekey,
     release,
     retention,
     settings,
@@ -161,6 +162,7 @@ class _Night:
             }
         )
         publish.sweep(self.workspace)
+        rekey.finish(self.workspace, self._keyring, self._progress)
         self._progress("reading new files")
         with warehouse.opened(self.workspace, "restricted") as connection:
             landing.prepare(connection)
