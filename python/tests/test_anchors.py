@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -229,6 +230,24 @@ class TestHeads:
         manifest = workspace.operator_manifests / "release1.json"
         manifest.write_text(manifest.read_text() + " ")
         assert verify(workspace) == (4, f"quorum: {manifest} was changed after it was published: put it back")
+
+
+def test_a_look_while_a_run_is_at_work_is_no_alarm(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between any two of the things that it reads, a night goes by."""
+    for home, name in ((anchors, "_heads"), (anchors, "_by_manifests"), (Ledger, "entries"), (ChainedLog, "records")):
+        read, numbers = getattr(home, name), iter([3, *[None] * 99])
+
+        def reads(*arguments: Any, read: Any = read, numbers: Any = numbers) -> Any:
+            found = read(*arguments)
+            if number := next(numbers):
+                night(workspace, number)
+            return found
+
+        with monkeypatch.context() as planted:
+            planted.setattr(home, name, reads)
+            anchors.verify(workspace, Ledger.open(workspace.ledger_url))
+        put_back(workspace, AUDIT, LEDGER, HEADS, MANIFESTS)
+        night(workspace, 2)
 
 
 class Dead(BaseException):
