@@ -81,7 +81,7 @@ class Chains:
 
     @classmethod
     def read(cls, workspace: Workspace, ledger: Ledger) -> "Chains":
-        entries = ledger.entries()
+        entries = ledger.entries()  # before the log that it knows of: a run may be at work
         return cls(_audit(workspace), entries)
 
     @property

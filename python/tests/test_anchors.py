@@ -234,8 +234,9 @@ class TestHeads:
 
 def test_a_look_while_a_run_is_at_work_is_no_alarm(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between any two of the things that it reads, a night goes by."""
-    for home, name in ((anchors, "_heads"), (anchors, "_by_manifests"), (Ledger, "entries"), (ChainedLog, "records")):
-        read, numbers = getattr(home, name), iter([3, *[None] * 99])
+    places = ((anchors, "_heads", 0), (anchors, "_by_manifests", 0), (ChainedLog, "records", 0))
+    for home, name, before in (*places, (Ledger, "entries", 0), (ChainedLog, "records", 1)):
+        read, numbers = getattr(home, name), iter([*[None] * before, 3, *[None] * 99])
 
         def reads(*arguments: Any, read: Any = read, numbers: Any = numbers) -> Any:
             found = read(*arguments)
