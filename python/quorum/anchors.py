@@ -100,12 +100,12 @@ class Chains:
 
 
 def append(workspace: Workspace, kind: str, **facts: Any) -> Entry:
-    """Append to the audit log, and let ``heads.json`` follow; never where it is not the log that was known."""
+    """Append to the audit log, and let ``heads.json`` follow; never where it is not, or may not be, the log it knew."""
     log, heads = ChainedLog(workspace.audit_log), _heads(workspace)
     known = heads.get(AUDIT)
     found = log.entry(known.entries) if known else None
     entry = log.append(kind, **facts)
-    if known is None or (found and found.hash == known.head):
+    if (found and found.hash == known.head) if known else entry.seq == 1:
         _write(workspace, heads | {AUDIT: Head.of(entry)})
     return entry
 
@@ -137,7 +137,7 @@ def tie(workspace: Workspace, ledger: Ledger) -> Head:
     """Let each chain know the other's head; return the one to write down, which speaks for both."""
     last = append(workspace, "anchor", **asdict(Head.of(ledger.entries()[-1])))
     newest = Head.of(ledger.append_head("anchor", asdict(Head.of(last))))
-    _write(workspace, _heads(workspace) | {LEDGER: newest})
+    _write(workspace, {AUDIT: Head.of(last)} | _heads(workspace) | {LEDGER: newest})
     return newest
 
 

@@ -213,7 +213,18 @@ def test_what_is_no_head_is_told(workspace: Workspace, head: str) -> None:
 class TestHeads:
     def test_they_may_not_go_missing(self, workspace: Workspace) -> None:
         workspace.heads.unlink()
+        AuditLog(workspace).append("refused", command="run", error="Refused", at="anchors.check")
         assert verify(workspace) == (4, f"quorum: {workspace.heads} is missing: put the newest back")
+
+    def test_a_log_from_before_there_were_any_gets_them(self, tmp_path: Path) -> None:
+        workspace = Workspace(tmp_path)
+        for folder in ("restricted", "ledger", "published", "landing"):
+            (workspace.root / folder).mkdir()
+        Ledger.create(workspace.ledger_url)
+        ChainedLog(workspace.audit_log).append("run_started", as_of="2026-01-01")
+        assert verify(workspace)[0] == 0
+        night(workspace, 1)
+        assert (verify(workspace)[0], set(json.loads(workspace.heads.read_text()))) == (0, {"audit", "ledger"})
 
     @pytest.mark.parametrize("content", ["", "{", "[]", '{"audit": 1}', '{"audit": {"entries": 1}}'])
     def test_nor_be_damaged(self, workspace: Workspace, content: str) -> None:
