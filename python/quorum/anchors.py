@@ -81,7 +81,8 @@ class Chains:
 
     @classmethod
     def read(cls, workspace: Workspace, ledger: Ledger) -> "Chains":
-        return cls(check(ChainedLog(workspace.audit_log).records(), NAMES[AUDIT]), ledger.entries())
+        entries = ledger.entries()  # before the log that it knows of: a run may be at work
+        return cls(_audit(workspace), entries)
 
     @property
     def losses(self) -> list[Entry]:
@@ -97,29 +98,14 @@ class Chains:
             elif each.at >= accepted:
                 each.check(self.audit)
 
-    @property
-    def known(self) -> list[Known]:
-        """Return what each of them knows of the other."""
-        by_ledger = [
-            Known(AUDIT, Head(**entry.facts), "the ledger", entry.seq)
-            for entry in self.ledger
-            if entry.kind in ("anchor", "loss")
-        ]
-        by_audit = [
-            Known(LEDGER, Head(**entry.facts), "the audit log", entry.facts["entries"])
-            for entry in self.audit
-            if entry.kind == "anchor"
-        ]
-        return by_ledger + by_audit
-
 
 def append(workspace: Workspace, kind: str, **facts: Any) -> Entry:
-    """Append to the audit log, and let ``heads.json`` follow; never where it is not the log that was known."""
+    """Append to the audit log, and let ``heads.json`` follow; never where it is not, or may not be, the log it knew."""
     log, heads = ChainedLog(workspace.audit_log), _heads(workspace)
     known = heads.get(AUDIT)
     found = log.entry(known.entries) if known else None
     entry = log.append(kind, **facts)
-    if known is None or (found and found.hash == known.head):
+    if (found and found.hash == known.head) if known else entry.seq == 1:
         _write(workspace, heads | {AUDIT: Head.of(entry)})
     return entry
 
@@ -151,18 +137,20 @@ def tie(workspace: Workspace, ledger: Ledger) -> Head:
     """Let each chain know the other's head; return the one to write down, which speaks for both."""
     last = append(workspace, "anchor", **asdict(Head.of(ledger.entries()[-1])))
     newest = Head.of(ledger.append_head("anchor", asdict(Head.of(last))))
-    _write(workspace, _heads(workspace) | {LEDGER: newest})
+    _write(workspace, {AUDIT: Head.of(last)} | _heads(workspace) | {LEDGER: newest})
     return newest
 
 
 def verify(workspace: Workspace, ledger: Ledger) -> Chains:
     """Return both chains; raises Refused where either is broken, cut short, an old copy or another one."""
+    # a run may be at work: what is known is read before what it is known of, which may be ahead
+    heads, manifests, by_audit = _heads(workspace), _by_manifests(workspace), _by_audit(_audit(workspace))
     chains = Chains.read(workspace, ledger)
-    heads = _heads(workspace)
-    if chains.known and not heads:
+    by_chains = _by_ledger(chains.ledger) + by_audit
+    if by_chains and not heads:
         raise Refused(f"{workspace.heads} is missing: put the newest back")
     # whose end was written anew may accuse the other; who saw both is asked first
-    chains.check(_known_of(heads, workspace.heads.name) + _by_manifests(workspace) + chains.known)
+    chains.check(_known_of(heads, workspace.heads.name) + manifests + by_chains)
     for entry in chains.audit:
         if entry.kind == "release_published":
             manifest = workspace.operator_manifests / f"{entry.facts['release']}.json"
@@ -185,11 +173,25 @@ def accept_loss(workspace: Workspace, ledger: Ledger) -> None:
         verify(workspace, ledger)
         raise BadInput("nothing is lost: nothing was written")
     chains = Chains.read(workspace, ledger)
-    known = _by_manifests(workspace) + chains.known
+    known = _by_manifests(workspace) + _by_ledger(chains.ledger) + _by_audit(chains.audit)
     chains.check([each for each in known if each.chain == LEDGER])
     most = max((each.head.entries for each in known if each.chain == AUDIT), default=0)
     last = ChainedLog(workspace.audit_log).append("loss_accepted", known=most, found=len(chains.audit))
     _write(workspace, {AUDIT: Head.of(last), LEDGER: Head.of(ledger.append_head("loss", asdict(Head.of(last))))})
+
+
+def _audit(workspace: Workspace) -> list[Entry]:
+    return check(ChainedLog(workspace.audit_log).records(), NAMES[AUDIT])
+
+
+def _by_ledger(entries: list[Entry]) -> list[Known]:
+    said = [entry for entry in entries if entry.kind in ("anchor", "loss")]
+    return [Known(AUDIT, Head(**entry.facts), "the ledger", entry.seq) for entry in said]
+
+
+def _by_audit(entries: list[Entry]) -> list[Known]:
+    heads = [Head(**entry.facts) for entry in entries if entry.kind == "anchor"]
+    return [Known(LEDGER, head, "the audit log", head.entries) for head in heads]
 
 
 def _by_manifests(workspace: Workspace) -> list[Known]:

@@ -59,13 +59,13 @@ def _budgets(ledger: Ledger, policies: nightly.Policies, due: list[release.Due])
     """
     rows = []
     paid = [(each.slot, each.cost.rho) for each in ledger.unanswered()]
-    due = [each for each in due if (each.slot, each.spec.rho) not in paid]
     for population, budget in sorted(policies.budgets.items()):
         theirs = [each for each in due if each.spec.population == population]
         for window in (w for w in WINDOWS if w in budget.limits):
             for name, day in sorted({label(window, each.start): each.start for each in theirs}.items()):
                 spent = ledger.spent(population, window, day)
-                asked = total(each.spec.rho for each in theirs if label(window, each.start) == name)
+                asking = [each for each in theirs if (each.slot, each.spec.rho) not in paid]
+                asked = total(each.spec.rho for each in asking if label(window, each.start) == name)
                 limit = budget.limits[window]
                 rows.append(
                     {

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -212,7 +213,18 @@ def test_what_is_no_head_is_told(workspace: Workspace, head: str) -> None:
 class TestHeads:
     def test_they_may_not_go_missing(self, workspace: Workspace) -> None:
         workspace.heads.unlink()
+        AuditLog(workspace).append("refused", command="run", error="Refused", at="anchors.check")
         assert verify(workspace) == (4, f"quorum: {workspace.heads} is missing: put the newest back")
+
+    def test_a_log_from_before_there_were_any_gets_them(self, tmp_path: Path) -> None:
+        workspace = Workspace(tmp_path)
+        for folder in ("restricted", "ledger", "published", "landing"):
+            (workspace.root / folder).mkdir()
+        Ledger.create(workspace.ledger_url)
+        ChainedLog(workspace.audit_log).append("run_started", as_of="2026-01-01")
+        assert verify(workspace)[0] == 0
+        night(workspace, 1)
+        assert (verify(workspace)[0], set(json.loads(workspace.heads.read_text()))) == (0, {"audit", "ledger"})
 
     @pytest.mark.parametrize("content", ["", "{", "[]", '{"audit": 1}', '{"audit": {"entries": 1}}'])
     def test_nor_be_damaged(self, workspace: Workspace, content: str) -> None:
@@ -229,6 +241,25 @@ class TestHeads:
         manifest = workspace.operator_manifests / "release1.json"
         manifest.write_text(manifest.read_text() + " ")
         assert verify(workspace) == (4, f"quorum: {manifest} was changed after it was published: put it back")
+
+
+def test_a_look_while_a_run_is_at_work_is_no_alarm(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between any two of the things that it reads, a night goes by."""
+    places = ((anchors, "_heads", 0), (anchors, "_by_manifests", 0), (ChainedLog, "records", 0))
+    for home, name, before in (*places, (Ledger, "entries", 0), (ChainedLog, "records", 1)):
+        read, numbers = getattr(home, name), iter([*[None] * before, 3, *[None] * 99])
+
+        def reads(*arguments: Any, read: Any = read, numbers: Any = numbers) -> Any:
+            found = read(*arguments)
+            if number := next(numbers):
+                night(workspace, number)
+            return found
+
+        with monkeypatch.context() as planted:
+            planted.setattr(home, name, reads)
+            anchors.verify(workspace, Ledger.open(workspace.ledger_url))
+        put_back(workspace, AUDIT, LEDGER, HEADS, MANIFESTS)
+        night(workspace, 2)
 
 
 class Dead(BaseException):

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from quorum.audit import AuditLog
+from quorum.errors import Refused
 from quorum.workspace import Workspace
 from tests.end_to_end import worlds
 from tests.end_to_end.conftest import Night
@@ -121,6 +123,10 @@ def test_a_mistake_is_told_in_one_line(
     assert result.exit_code == mistake.exit_code
     [line] = told(result)
     assert re.fullmatch(f"quorum: .*{mistake.line}.*", line)
+    if mistake.exit_code == Refused.exit_code and name != "a broken audit log":
+        refusal = AuditLog(workspace).records()[-1]
+        assert (refusal.kind, refusal.facts["command"]) == ("refused", "run")
+        assert re.fullmatch(r"[a-z_]+\.[a-z_A-Z]+", refusal.facts["at"])
     assert before == {part: worlds.file_hashes(workspace.root / part) for part in UNTOUCHED}
 
 

@@ -19,6 +19,7 @@ import pandas as pd
 import pytest
 
 from quorum import nightly, publish
+from quorum.audit import AuditLog
 from quorum.encryption import load_encryption
 from quorum.keyring import Keyring, TenantKeys
 from quorum.ledger import Ledger
@@ -352,6 +353,8 @@ class TestBudget:
         assert len(refused) == len(rows) / 2
         silent = ["active_users", "active_users_sigma", "adopters", "adopters_sigma", "adoption_share", "mechanism"]
         assert refused[silent].isna().all(axis=None)
+        refusal = {"command": "run", "error": "BudgetExhausted", "at": "budget.check"}
+        assert [entry.facts for entry in AuditLog(poor).of("refused")] == [refusal] * 2
 
     def test_a_refusal_is_not_for_good(self, nights: tuple[Workspace, Workspace]) -> None:
         first, second = (Ledger.open(night.ledger_url).answers("feature_usage") for night in nights)
@@ -375,4 +378,9 @@ class TestBudget:
         assert night.exit_code == 4
         assert said in night.stderr
         assert len(night.stderr.splitlines()) == 1
-        assert worlds.file_hashes(workspace.root) == before
+        after = worlds.file_hashes(workspace.root)
+        assert {path for path in after if after[path] != before.get(path)} == {
+            "restricted/audit.jsonl",
+            "restricted/heads.json",
+        }, "nothing was done but to say so"
+        assert after.keys() == before.keys()
