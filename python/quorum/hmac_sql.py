@@ -6,14 +6,14 @@ from quorum.tenant_keys import pads
 
 PADS = [("inner_pad", pa.binary()), ("outer_pad", pa.binary())]
 
-_HMAC = "left(sha256({pad}.outer_pad || unhex(sha256({pad}.inner_pad || encode({token})))), 32)"
+_HMAC = "left(sha256({1}.outer_pad || unhex(sha256({1}.inner_pad || encode({0})))), 32)"
 
 # The HMAC of a token under each key of a list in turn. A fold's state is of the type of the list's elements; it costs
 # more than what it folds, and most lists have one key.
 CHAIN = f"""
 create or replace {{kind}} macro {{name}}(token, pads) as
     case
-        when len(pads) = 1 then {_HMAC.format(pad="pads[1]", token="token")}
+        when len(pads) = 1 then {_HMAC.format("token", "pads[1]")}
         else list_reduce(
             list_transform(
                 pads,
@@ -22,7 +22,7 @@ create or replace {{kind}} macro {{name}}(token, pads) as
             lambda so_far, step: struct_pack(
                 inner_pad := step.inner_pad,
                 outer_pad := step.outer_pad,
-                token := {_HMAC.format(pad="step", token="so_far.token")}
+                token := {_HMAC.format("so_far.token", "step")}
             ),
             struct_pack(inner_pad := ''::blob, outer_pad := ''::blob, token := token)
         ).token
