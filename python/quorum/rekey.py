@@ -123,9 +123,16 @@ def _carry_the_rest(connection: duckdb.DuckDBPyConnection, behind: Behind) -> No
 
 def _carry(connection: duckdb.DuckDBPyConnection, plane: str) -> None:
     for table, columns in connection.execute(TOKENS, {"plane": plane}).fetchall():
-        carried = ", ".join(f"{column} = carried({column}, pads)" for column in columns)
+        tokens = ", ".join(f"carried({column}, pads) as {column}" for column in columns)
         relation = f"{plane}.{table}"
-        connection.execute(f"update {relation} set {carried} from moving where {table}.tenant_key = moving.tenant_key")
+        # an update would hold all that it changes in memory; what goes and comes does not
+        connection.execute(
+            f"create or replace temp table following as select kept.* replace ({tokens}) "
+            f"from {relation} as kept inner join moving using (tenant_key)"
+        )
+        connection.execute(f"delete from {relation} where tenant_key in (select tenant_key from moving)")
+        connection.execute(f"insert into {relation} from following")
+        connection.execute("drop table following")
     connection.execute(SAVE.format(plane=plane))
 
 
