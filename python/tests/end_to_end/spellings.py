@@ -57,7 +57,7 @@ def _of_text(text: str, beginning: str) -> set[bytes]:
         deep = {plain}
         for _ in range(deepest):
             deep = {outer for inner in deep for outer in encoding(inner)}
-            found |= deep
+            found |= deep | {outer for inner in deep for outer in _url(inner)}
     return found | hashes
 
 
