@@ -157,11 +157,13 @@ class _Night:
         tenants = registry.load(self.workspace.registry)
         plan = tracking_plan.load(self.workspace.registry)
         self._policies = load_policies(self.workspace, self._dbt)
-        fields = self._field_overrides()
-        shipped = settings.project_directory() / "seeds" / "policy" / "retention.csv"
-        days = retention.load(self.workspace.registry, shipped, tenants)
+        seeds = settings.project_directory() / "seeds" / "policy"
+        forms = catalog.field_forms(self._dbt.manifest())
+        shipped = field_policies.shipped(seeds / "field_policies.csv", forms)
+        fields = field_policies.overrides(self.workspace.policy, shipped, forms)
+        days = retention.load(self.workspace.registry, seeds / "retention.csv", tenants)
         digests = {"registry": tenants.digest, "tracking_plan": tracking_plan.digest(plan)}
-        digests["retention"] = retention.digest(days)
+        digests |= {"fields": field_policies.digest(shipped, fields), "retention": retention.digest(days)}
         self._audit.append("policy", version=self._policies.version, **digests)
         publish.sweep(self.workspace)
         self._progress("reading new files")
@@ -181,11 +183,6 @@ class _Night:
         self.workspace.landing_problems.write_text(named, encoding="utf-8")
         registered = {row.tenant_id for row in tenants.rows}
         intake.work_off(self.workspace, self._dbt, self._keyring, registered, self._progress)
-
-    def _field_overrides(self) -> list[dict[str, str]]:
-        shipped = settings.project_directory() / "seeds" / "policy" / "field_policies.csv"
-        forms = catalog.field_forms(self._dbt.manifest())
-        return field_policies.overrides(self.workspace.policy, field_policies.shipped(shipped, forms), forms)
 
     def build(self) -> None:
         """Build the tenant plane, as far as the new events reach."""
