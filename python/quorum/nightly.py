@@ -35,7 +35,6 @@ from quorum import (
 from quorum.audit import AuditLog
 from quorum.budget import Budget
 from quorum.errors import Refused
-from quorum.hash_chain import digest
 from quorum.keyring import Keyring
 from quorum.runner import Dbt
 from quorum.workspace import Workspace
@@ -149,15 +148,17 @@ class _Night:
         tenants = registry.load(self.workspace.registry)
         plan = tracking_plan.load(self.workspace.registry)
         self._policies = load_policies(self.workspace, self._dbt)
-        fields = self._field_overrides()
         seeds = settings.project_directory() / "seeds" / "policy"
+        forms = catalog.field_forms(self._dbt.manifest())
+        shipped = field_policies.shipped(seeds / "field_policies.csv", forms)
+        fields = field_policies.overrides(self.workspace.policy, shipped, forms)
         days = retention.load(self.workspace.registry, seeds / "retention.csv", tenants)
         self._audit.policy_in_force(
             {
                 "policy": self._policies.version,
                 "registry": tenants.digest,
                 "tracking_plan": tracking_plan.digest(plan),
-                "field_policies": digest([(seeds / "field_policies.csv").read_text("utf-8"), fields]),
+                "field_policies": field_policies.digest(shipped, fields),
                 "retention": retention.digest(days),
             }
         )
@@ -181,11 +182,6 @@ class _Night:
         registered = {row.tenant_id for row in tenants.rows}
         make_keys = partial(self._audit.make_keys, self._keyring)
         intake.work_off(self.workspace, self._dbt, make_keys, registered, self._progress)
-
-    def _field_overrides(self) -> list[dict[str, str]]:
-        shipped = settings.project_directory() / "seeds" / "policy" / "field_policies.csv"
-        forms = catalog.field_forms(self._dbt.manifest())
-        return field_policies.overrides(self.workspace.policy, field_policies.shipped(shipped, forms), forms)
 
     def build(self) -> None:
         """Build the tenant plane, as far as the new events reach."""

@@ -7,7 +7,7 @@ import unicodedata
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from itertools import product, takewhile
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 Canary = str | bytes
 
@@ -52,14 +52,18 @@ def _of_text(text: str, beginning: str) -> set[bytes]:
     plain = beginning.encode()
     for first, second in product(ENCODINGS, repeat=2):
         found |= {outer for inner in first(plain) for outer in second(inner)}
-    # a text of JSON in a text of JSON in a line of JSON
-    for outer in _json(plain):
-        found |= {form for inner in _json(outer) for form in _json(inner)}
+    # a link in a link in a link, and a text of JSON in one of JSON in one of JSON in a line of JSON
+    for encoding, deepest in ((_url, 3), (_json, 4)):
+        deep = {plain}
+        for _ in range(deepest):
+            deep = {outer for inner in deep for outer in encoding(inner)}
+            found |= deep | {outer for inner in deep for outer in _url(inner)}
     return found | hashes
 
 
 def _url(value: bytes) -> set[bytes]:
-    return {quote(value, safe="").encode()}
+    """Return how encoders for a URL, a path and a form write it."""
+    return {quote(value, safe="").encode(), quote(value).encode(), quote_plus(value).encode()}
 
 
 def _hex(value: bytes) -> set[bytes]:
