@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 import duckdb
 
-from quorum import checksums, landing_queue, raw_files
+from quorum import checksums, erased_rows, landing_queue, raw_files
 from quorum.checksums import Checksums
 from quorum.errors import BadInput
 from quorum.raw_files import Unusable
@@ -81,6 +81,7 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the relations of the restricted plane that landing writes."""
     connection.execute(SCHEMA)
     landing_queue.prepare(connection)
+    erased_rows.prepare(connection)
 
 
 class Landing:
@@ -110,13 +111,15 @@ class Landing:
         A file that is not there any more, or not as it was, is told about; its rows stay as they were read.
         """
         for landing_file in files:
-            for source in self._seen_as(landing_file):
-                if source.file.is_file() and _digest(source, _content_digest(source)) == landing_file:
+            names = self._seen_as(landing_file)
+            for source in names:
+                if source.file.is_file() and self._known(digest(source, content_digest(source))) == landing_file:
                     with self._taking(source):
                         self._queue_rows(source, landing_file, is_again=True)
                     break
             else:
-                self.problems.append(Problem(source.path, "is not there as it was read: its rows stay as they are"))
+                for source in names[-1:]:  # of a file that was erased whole there is no name
+                    self.problems.append(Problem(source.path, "is not there as it was read: its rows stay as they are"))
         self._queue.close()
 
     def _load_folder(self, folder: Path, files: list[Source]) -> None:
@@ -149,11 +152,11 @@ class Landing:
             return
         if not source.path.endswith(raw_files.SUFFIXES):
             raise Unusable(f"left alone, its name ends in none of {', '.join(raw_files.SUFFIXES)}")
-        content = _content_digest(source)
+        content = content_digest(source)
         if listed:
             listed.check(source.file.name, content)
-        digest = _digest(source, content)
-        rewrites = known and known[0] != digest
+        landing_file = self._known(digest(source, content))
+        rewrites = known and known[0] != landing_file
         if rewrites and source.source_format not in self._rewriting:
             raise Unusable("refused, its content changed after it was read: land it under a new name")
         if before.st_size == 0:
@@ -162,13 +165,16 @@ class Landing:
             if known and rewrites:
                 self._withdraw(known[0], source.path)
             # what was replaced once may come back
-            self._connection.execute("delete from landing_files where landing_file = ? and state <> 'read'", [digest])
-            if not self._connection.execute("select 1 from landing_files where landing_file = ?", [digest]).fetchone():
-                rows_read, last_row = self._queue_rows(source, digest)
+            returns = self._connection.execute(
+                "delete from landing_files where landing_file = ? and state <> 'read' returning 1", [landing_file]
+            ).fetchone()
+            is_known = "select 1 from landing_files where landing_file = ?"
+            if not self._connection.execute(is_known, [landing_file]).fetchone():
+                rows_read, last_row = self._queue_rows(source, landing_file, returns=returns is not None)
                 self._connection.execute(
                     "insert into landing_files values (?, ?, ?, ?, ?, ?, ?, ?, 'read')",
                     [
-                        digest,
+                        landing_file,
                         source.path,
                         source.source_format,
                         source.tenant,
@@ -178,9 +184,11 @@ class Landing:
                         checksums.integrity(source.file, listed),
                     ],
                 )
+            else:
+                erased_rows.call_if_returned(self._connection, landing_file, source.path)
             self._connection.execute(
                 "insert or replace into landing_names values (?, ?, ?, ?)",
-                [source.path, digest, before.st_size, before.st_mtime_ns],
+                [source.path, landing_file, before.st_size, before.st_mtime_ns],
             )
             after = _stat(source)
             if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
@@ -199,12 +207,20 @@ class Landing:
             raise
         self._connection.commit()
 
-    def _queue_rows(self, source: Source, digest: str, *, is_again: bool = False) -> tuple[int, int]:
+    def _known(self, content: str) -> str:
+        """Return the file that a content is of: its own, unless it is what was left of another after an erasure."""
+        found = self._connection.execute("select landing_file from landing_contents where content = ?", [content])
+        return str((found.fetchone() or (content,))[0])
+
+    def _queue_rows(
+        self, source: Source, landing_file: str, *, is_again: bool = False, returns: bool = False
+    ) -> tuple[int, int]:
         """Append a file's rows; return how many it has, and the number of the last."""
         return self._queue.write(
             raw_files.read(source.file),
             is_again=is_again,
-            landing_file=digest,
+            returns=returns,
+            landing_file=landing_file,
             source_format=source.source_format,
             folder_tenant=source.tenant,
         )
@@ -239,7 +255,8 @@ def _stat(source: Source) -> stat_result:
         raise Unusable(f"cannot be read: {error.strerror}") from None
 
 
-def _content_digest(source: Source) -> str:
+def content_digest(source: Source) -> str:
+    """Return the SHA-256 of a file's bytes. Raises ``Unusable``."""
     try:
         with source.file.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -247,6 +264,6 @@ def _content_digest(source: Source) -> str:
         raise Unusable(f"cannot be read: {error.strerror}") from None
 
 
-def _digest(source: Source, content: str) -> str:
+def digest(source: Source, content: str) -> str:
     """Name a content: equal bytes of another format or tenant are other rows."""
     return hashlib.sha256(f"{source.source_format}/{source.tenant or ''}/{content}".encode()).hexdigest()
