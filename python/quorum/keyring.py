@@ -5,70 +5,49 @@ A tenant id may hold personal data. Outside the restricted plane only this folde
 """
 
 import base64
-import fcntl
-import hashlib
-import json
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from quorum import ring_file
+from quorum.errors import BadInput
+from quorum.ring_file import MASTER_KEY_VARIABLE, NEW_MASTER_KEY_VARIABLE, Ring
+from quorum.tenant_keys import KEY_BYTES, Shredded, TenantKeys, pads
 
-from quorum.errors import BadInput, Refused
+__all__ = ["MASTER_KEY_VARIABLE", "NEW_MASTER_KEY_VARIABLE", "Keyring", "Shredded", "TenantKeys", "pads"]
 
-MASTER_KEY_VARIABLE = "QUORUM_MASTER_KEY"
-
-_VERSION = 1
-_RING = "keyring.json"
-_DEVELOPMENT_KEY = "development.key"
-_KEY_BYTES = 32
-_NONCE_BYTES = 12
-_SHA256_BLOCK_BYTES = 64
-_INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
-_OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
-
-
-@dataclass(frozen=True, slots=True)
-class TenantKeys:
-    """What one tenant has at one key epoch. Its repr may end in a log, so it shows the public part only."""
-
-    tenant_id: str = field(repr=False)
-    tenant_key: str
-    epoch: int
-    pseudonym_key: bytes = field(repr=False)
-    bundle_key: bytes = field(repr=False)
-
-    def __post_init__(self) -> None:
-        if not self.tenant_id.strip():
-            raise BadInput("a blank tenant id cannot have keys")
-        if not re.fullmatch("[0-9a-f]{32}", self.tenant_key):
-            raise ValueError("tenant_key must be 128 bits in hex: it names folders")
-        if self.epoch < 1:
-            raise ValueError("epochs count from 1")
-        if len(self.pseudonym_key) != _KEY_BYTES or len(self.bundle_key) != _KEY_BYTES:
-            raise ValueError(f"a secret must be {_KEY_BYTES} bytes")
-
-    @classmethod
-    def generate(cls, tenant_id: str) -> "TenantKeys":
-        return cls(tenant_id, os.urandom(16).hex(), 1, os.urandom(_KEY_BYTES), os.urandom(_KEY_BYTES))
+_NO_KEYS = "this tenant has no keys: it is neither on the registry nor has it sent events"
 
 
 class Keyring:
     """The keys of all tenants. Reading creates nothing; ``ensure`` does, when the first tenant comes."""
 
-    def __init__(self, directory: Path, tenants: dict[str, TenantKeys]) -> None:
+    def __init__(self, directory: Path, ring: Ring) -> None:
         self._directory = directory
-        self._tenants = tenants
+        self._ring = ring
 
     @classmethod
     def open(cls, directory: Path) -> "Keyring":
-        return cls(directory, _read(directory, _find_master_key(directory)))
+        return cls(directory, ring_file.read(directory, ring_file.find_master_key(directory)))
+
+    @classmethod
+    def rewrap(cls, directory: Path) -> bool:
+        """Wrap the ring by the new master key; return False where a run that was killed had done so already."""
+        new = ring_file.find_new_master_key()
+        if not (directory / ring_file.RING).exists():
+            raise BadInput("there are no keys yet that a master key could wrap")
+        with ring_file.locked(directory):
+            try:
+                ring_file.read(directory, new)
+                done = True
+            except ring_file.WrongMasterKey:
+                ring = ring_file.read(directory, ring_file.find_master_key(directory))
+                ring_file.write(directory, new, ring, wipe=True)
+                done = False
+            ring_file.remove_development_key(directory)
+        return not done
 
     @property
     def development(self) -> bool:
@@ -77,144 +56,80 @@ class Keyring:
 
     def tenants(self) -> Mapping[str, TenantKeys]:
         """Keys by tenant id."""
-        return MappingProxyType(self._tenants)
+        return MappingProxyType(self._ring.tenants)
+
+    def shredded(self) -> tuple[Shredded, ...]:
+        """Whose keys were destroyed, by their public names."""
+        return self._ring.shredded
+
+    def of(self, tenant_id: str) -> TenantKeys:
+        """Return the keys of one tenant."""
+        if tenant_id not in self._ring.tenants:
+            raise BadInput(_NO_KEYS)
+        return self._ring.tenants[tenant_id]
 
     def bundle_key(self, tenant_id: str) -> str:
         """Encode a tenant's bundle key the way DuckDB's ENCRYPTION_KEY takes 32 bytes."""
-        if tenant_id not in self._tenants:
-            raise BadInput("this tenant has no keys: `quorum keys` makes them")
-        return base64.b64encode(self._tenants[tenant_id].bundle_key).decode()
+        return base64.b64encode(self.of(tenant_id).bundle_key).decode()
+
+    def find_erasure_key(self) -> bytes | None:
+        """Return the key that hides whom the workspace forgot; None before there was anybody to forget."""
+        return self._ring.erasure_key
+
+    def erasure_key(self) -> bytes:
+        """Return it, 32 bytes; a ring of an older format gets one now. Rotations leave it as it is."""
+        key = self._ring.erasure_key or os.urandom(KEY_BYTES)
+        if self._ring.erasure_key is None:
+            self._change(lambda ring: replace(ring, erasure_key=ring.erasure_key or key))
+        return self._ring.erasure_key or key
 
     def ensure(self, tenant_ids: Iterable[str]) -> int:
         """Make keys for tenants that have none; return for how many."""
-        missing = set(tenant_ids) - self._tenants.keys()
+        missing = set(tenant_ids) - self._ring.tenants.keys()
         if not missing:
             return 0
         new = {tenant_id: TenantKeys.generate(tenant_id) for tenant_id in missing}
-        with _locked(self._directory):
-            # Read again: to write over keys that another process has just made would orphan their tokens.
-            master_key = _find_master_key(self._directory) or _make_development_key(self._directory)
-            present = _read(self._directory, master_key)
-            tenants = new | present
-            _write(self._directory, master_key, tenants.values())
-        self._tenants = tenants
-        return len(tenants) - len(present)
+        # keys that another process has just made stay: to write over them would orphan their tokens
+        before = self._change(
+            lambda ring: replace(
+                ring, tenants=new | ring.tenants, erasure_key=ring.erasure_key or os.urandom(KEY_BYTES)
+            )
+        )
+        return len(missing - before.tenants.keys())
 
+    def rotate(self, tenant_ids: Iterable[str]) -> list[TenantKeys]:
+        """Begin a new epoch for these tenants, with a new key for their bundles; return their keys."""
+        wanted = set(tenant_ids)
 
-def pads(key: bytes) -> tuple[bytes, bytes]:
-    """Return HMAC-SHA256's padded keys: sha256(outer || sha256(inner || message)) is then plain SQL."""
-    if len(key) > _SHA256_BLOCK_BYTES:
-        key = hashlib.sha256(key).digest()
-    block = key.ljust(_SHA256_BLOCK_BYTES, b"\0")
-    return block.translate(_INNER_PAD), block.translate(_OUTER_PAD)
+        def rotated(ring: Ring) -> Ring:
+            if not wanted <= ring.tenants.keys():
+                raise BadInput(_NO_KEYS)
+            chosen = {tenant_id: ring.tenants[tenant_id].rotated() for tenant_id in sorted(wanted)}
+            return replace(ring, tenants=ring.tenants | chosen)
 
+        self._change(rotated)
+        return [self._ring.tenants[tenant_id] for tenant_id in sorted(wanted)]
 
-class _Wrapper:
-    """AES-256-GCM under the master key. The context is authenticated, so no secret passes for another's."""
+    def shred(self, tenant_id: str) -> Shredded:
+        """Destroy all keys of a tenant, on the disk too. Nothing can link its tokens to anybody after this."""
 
-    def __init__(self, master_key: bytes) -> None:
-        self._cipher = AESGCM(master_key)
+        def shredded(ring: Ring) -> Ring:
+            if tenant_id not in ring.tenants:
+                raise BadInput(_NO_KEYS)
+            keys = ring.tenants[tenant_id]
+            left = {other: kept for other, kept in ring.tenants.items() if other != tenant_id}
+            return replace(ring, tenants=left, shredded=(*ring.shredded, Shredded(keys.tenant_key, keys.epoch)))
 
-    def wrap(self, secret: bytes, *context: object) -> str:
-        nonce = os.urandom(_NONCE_BYTES)
-        sealed = self._cipher.encrypt(nonce, secret, json.dumps(context).encode())
-        return base64.b64encode(nonce + sealed).decode()
+        self._change(shredded, wipe=True)
+        return self._ring.shredded[-1]
 
-    def unwrap(self, wrapped: str, *context: object) -> bytes:
-        blob = base64.b64decode(wrapped, validate=True)
-        return self._cipher.decrypt(blob[:_NONCE_BYTES], blob[_NONCE_BYTES:], json.dumps(context).encode())
-
-    def wrap_tenant(self, keys: TenantKeys) -> dict[str, Any]:
-        public = {"tenant_id": keys.tenant_id, "tenant_key": keys.tenant_key, "epoch": keys.epoch}
-        return public | {
-            purpose: self.wrap(secret, *public.values(), purpose)
-            for purpose, secret in (("pseudonym_key", keys.pseudonym_key), ("bundle_key", keys.bundle_key))
-        }
-
-    def unwrap_tenant(self, record: dict[str, Any]) -> TenantKeys:
-        public = [record[name] for name in ("tenant_id", "tenant_key", "epoch")]
-        secrets = [self.unwrap(record[name], *public, name) for name in ("pseudonym_key", "bundle_key")]
-        return TenantKeys(*public, *secrets)
-
-
-def _find_master_key(directory: Path) -> bytes | None:
-    value = os.environ.get(MASTER_KEY_VARIABLE)
-    if value is not None:
-        return _decode_master_key(value, MASTER_KEY_VARIABLE)
-    path = directory / _DEVELOPMENT_KEY
-    return _decode_master_key(path.read_bytes(), str(path)) if path.exists() else None
-
-
-def _decode_master_key(value: str | bytes, source: str) -> bytes:
-    try:
-        key = base64.b64decode(value, validate=True)
-    except ValueError:
-        key = b""
-    if len(key) != _KEY_BYTES:
-        raise BadInput(f"{source} must hold {_KEY_BYTES} random bytes in base64")
-    return key
-
-
-def _make_development_key(directory: Path) -> bytes:
-    key = os.urandom(_KEY_BYTES)
-    _replace(directory / _DEVELOPMENT_KEY, base64.b64encode(key))
-    return key
-
-
-def _read(directory: Path, master_key: bytes | None) -> dict[str, TenantKeys]:
-    path = directory / _RING
-    if not path.exists():
-        return {}
-    if master_key is None:
-        raise Refused(f"{path} was wrapped by a master key that is not here: set {MASTER_KEY_VARIABLE}")
-    wrapper = _Wrapper(master_key)
-    try:
-        ring = json.loads(path.read_bytes())
-        if ring["version"] != _VERSION:
-            raise Refused(f"{path} is not of format version {_VERSION}: use the Quorum that wrote it")
-        try:
-            wrapper.unwrap(ring["key_check"], "key_check")
-        except InvalidTag:
-            raise Refused(f"{path} was wrapped by another master key than the present one") from None
-        tenants = [wrapper.unwrap_tenant(record) for record in ring["tenants"]]
-    except (InvalidTag, ValueError, LookupError, TypeError):
-        raise Refused(f"{path} is damaged: restore it from a backup") from None
-    return {keys.tenant_id: keys for keys in tenants}
-
-
-def _write(directory: Path, master_key: bytes, tenants: Iterable[TenantKeys]) -> None:
-    wrapper = _Wrapper(master_key)
-    ring = {
-        "version": _VERSION,
-        "key_check": wrapper.wrap(b"", "key_check"),  # tells a wrong master key from a damaged file
-        "tenants": [wrapper.wrap_tenant(keys) for keys in tenants],
-    }
-    _replace(directory / _RING, json.dumps(ring).encode())
-
-
-@contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    directory.chmod(0o700)
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write so that readers, and those who come after a crash, find the old file or the new one."""
-    temporary = path.with_name(f"{path.name}.new")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        os.fchmod(file.fileno(), 0o600)
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    def _change(self, change: Callable[[Ring], Ring], *, wipe: bool = False) -> Ring:
+        """Read the ring anew, change it and write it, while nobody else does; return it as it was."""
+        with ring_file.locked(self._directory):
+            master_key = ring_file.find_master_key(self._directory)
+            before = ring_file.read(self._directory, master_key)
+            after = change(before)
+            master_key = master_key or ring_file.make_development_key(self._directory)
+            ring_file.write(self._directory, master_key, after, wipe=wipe)
+        self._ring = after
+        return before

@@ -14,15 +14,17 @@ from quorum.encryption import encrypt_spill_files
 from quorum.errors import QuorumError
 from quorum.keyring import Keyring, pads
 
+_PADS = [("inner_pad", pa.binary()), ("outer_pad", pa.binary())]
 _TENANT_KEYS = pa.schema(
     [
         ("tenant_id", pa.string()),
         ("tenant_key", pa.string()),
         ("key_epoch", pa.int32()),
-        ("inner_pad", pa.binary()),
-        ("outer_pad", pa.binary()),
+        *_PADS,
+        ("further_pads", pa.list_(pa.struct(_PADS))),
     ]
 )
+_ERASURE_KEY = pa.schema(_PADS)
 
 
 class Plugin(BasePlugin):  # type: ignore[misc]  # dbt is not typed
@@ -35,26 +37,33 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt is not typed
 
     def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
         try:
-            tenant_keys = _tenant_keys(Keyring.open(self._directory))
+            keyring = Keyring.open(self._directory)
         except QuorumError as problem:
             # dbt tells a RuntimeError in a line, and any other with a traceback.
             raise RuntimeError(str(problem)) from None
         encrypt_spill_files(conn)
         # A process has one DuckDB instance per file: an earlier connection may have left its keyring here.
         conn.execute("attach if not exists ':memory:' as keyring")
-        conn.register("unwrapped_keys", tenant_keys)
-        conn.execute("create or replace table keyring.main.tenant_keys as from unwrapped_keys")
-        conn.unregister("unwrapped_keys")
+        for name, rows in (("tenant_keys", _tenant_keys(keyring)), ("erasure_key", _erasure_key(keyring))):
+            conn.register("unwrapped_keys", rows)
+            conn.execute(f"create or replace table keyring.main.{name} as from unwrapped_keys")
+            conn.unregister("unwrapped_keys")
 
 
 def _tenant_keys(keyring: Keyring) -> pa.Table:
-    tenants = keyring.tenants().values()
-    padded = [pads(keys.pseudonym_key) for keys in tenants]
-    columns = {
-        "tenant_id": [keys.tenant_id for keys in tenants],
-        "tenant_key": [keys.tenant_key for keys in tenants],
-        "key_epoch": [keys.epoch for keys in tenants],
-        "inner_pad": [inner for inner, _ in padded],
-        "outer_pad": [outer for _, outer in padded],
-    }
-    return pa.table(columns, schema=_TENANT_KEYS)
+    """Return a row per tenant: the padded key of its first epoch, and those of all that followed."""
+    rows = []
+    for keys in keyring.tenants().values():
+        first, *further = (_padded(key) for key in keys.pseudonym_keys)
+        whose = {"tenant_id": keys.tenant_id, "tenant_key": keys.tenant_key, "key_epoch": keys.epoch}
+        rows.append(whose | first | {"further_pads": further})
+    return pa.Table.from_pylist(rows, schema=_TENANT_KEYS)
+
+
+def _erasure_key(keyring: Keyring) -> pa.Table:
+    key = keyring.find_erasure_key()
+    return pa.Table.from_pylist([_padded(key)] if key else [], schema=_ERASURE_KEY)
+
+
+def _padded(key: bytes) -> dict[str, bytes]:
+    return dict(zip(("inner_pad", "outer_pad"), pads(key), strict=True))

@@ -154,15 +154,20 @@ def test_an_untouched_workspace_has_an_empty_table(directory: Path) -> None:
     with duckdb.connect() as conn:
         configure(conn, directory)
         assert conn.execute("from keyring.main.tenant_keys").fetchall() == []
+        assert conn.execute("from keyring.main.erasure_key").fetchall() == []
         columns = conn.execute(
-            "select column_name, data_type from duckdb_columns() where database_name = 'keyring'"
+            "select table_name, column_name, data_type from duckdb_columns() "
+            "where database_name = 'keyring' order by all"
         ).fetchall()
     assert columns == [
-        ("tenant_id", "VARCHAR"),
-        ("tenant_key", "VARCHAR"),
-        ("key_epoch", "INTEGER"),
-        ("inner_pad", "BLOB"),
-        ("outer_pad", "BLOB"),
+        ("erasure_key", "inner_pad", "BLOB"),
+        ("erasure_key", "outer_pad", "BLOB"),
+        ("tenant_keys", "further_pads", "STRUCT(inner_pad BLOB, outer_pad BLOB)[]"),
+        ("tenant_keys", "inner_pad", "BLOB"),
+        ("tenant_keys", "key_epoch", "INTEGER"),
+        ("tenant_keys", "outer_pad", "BLOB"),
+        ("tenant_keys", "tenant_id", "VARCHAR"),
+        ("tenant_keys", "tenant_key", "VARCHAR"),
     ]
     assert not directory.parent.exists()
 
@@ -172,11 +177,17 @@ def test_the_table_follows_the_keyring(directory: Path) -> None:
     with duckdb.connect() as conn:
         for tenant_id in ("acme", "' drop table --"):
             keyring.ensure([tenant_id])
+            keyring.rotate(["acme"])
             configure(conn, directory)
             rows = conn.cursor().execute("from keyring.main.tenant_keys").fetchall()
-            assert sorted(rows) == sorted(
-                (keys.tenant_id, keys.tenant_key, 1, *pads(keys.pseudonym_key)) for keys in keyring.tenants().values()
-            )
+            expected = []
+            for keys in keyring.tenants().values():
+                first, *further = map(pads, keys.pseudonym_keys)
+                chain = [{"inner_pad": inner, "outer_pad": outer} for inner, outer in further]
+                expected.append((keys.tenant_id, keys.tenant_key, keys.epoch, *first, chain))
+            assert sorted(rows) == sorted(expected)
+            assert conn.execute("from keyring.main.erasure_key").fetchall() == [pads(keyring.erasure_key())]
+        assert sorted(keys.epoch for keys in keyring.tenants().values()) == [1, 3]
 
 
 def test_a_wrong_master_key_is_one_line(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
