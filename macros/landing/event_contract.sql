@@ -35,6 +35,8 @@
 {#- A relation in the event contract: an expression for each field that the format has, NULL for the others. -#}
 {% macro event_contract(relation, fields) -%}
     {%- set contract = contract_fields() -%}
+    {#- what maps to what, for those who read the manifest: `quorum.catalog`, and `refuse_undecided_fields` -#}
+    {%- do config(meta={'contract': fields, 'contract_fields': contract.keys() | list}) -%}
     {%- for field in fields if field not in contract -%}
         {{ exceptions.raise_compiler_error(field ~ ' is no field of the event contract') }}
     {%- endfor -%}

@@ -1,6 +1,7 @@
 {#- The rows of one raw format that landed in this batch, with one text column for each JSON path. Of a list of paths,
     the spellings of one field, the first that is there counts. -#}
 {% macro landed(source_format, columns) -%}
+    {%- do config(meta={'reads_line': columns}) -%}
     select
         landing_file,
         landing_row,
@@ -21,6 +22,7 @@
 
 {#- A relation with more columns, read from one of its columns: JSON that landed inside JSON, as an object or as a text. -#}
 {% macro unpacked(relation, json, columns) -%}
+    {%- do config(meta={'reads_' ~ json: columns}) -%}
     select
         *,
         {{- columns_of_paths(json ~ '_fields', columns) }}

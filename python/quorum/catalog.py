@@ -36,3 +36,16 @@ def rewriting_formats(manifest: "Manifest") -> set[str]:
         for node in manifest.nodes.values()
         if node.resource_type == "model" and node.config.meta.get("landing", {}).get("rewrites")
     }
+
+
+def field_forms(manifest: "Manifest") -> dict[str, list[str]]:
+    """Return the actions that redaction has a form for, by field of the event contract; none for what never passes.
+
+    A tenant's pseudonym is the keyring's, whatever the policy says.
+    """
+    forms: dict[str, list[str]] = {"tenant_id": ["tokenise"]}
+    for meta in (node.config.meta for node in manifest.nodes.values() if node.resource_type == "model"):
+        for field in meta.get("contract_fields", ()):
+            forms.setdefault(field, [])
+        forms |= {key.removeprefix("forms_"): meta[key] for key in meta if key.startswith("forms_")}
+    return forms

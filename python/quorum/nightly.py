@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from quorum import (
     catalog,
+    field_policies,
     intake,
     landing,
     landing_queue,
@@ -22,6 +23,7 @@ from quorum import (
     publish,
     registry,
     release,
+    retention,
     settings,
     tracking_plan,
     warehouse,
@@ -36,7 +38,7 @@ from quorum.workspace import Workspace
 
 Progress = Callable[[str], None]
 
-FIELD_POLICIES = pa.schema([(name, pa.string()) for name in ("source_format", "field", "class", "action")])
+FIELD_POLICIES = pa.schema([(name, pa.string()) for name in (*field_policies.COLUMNS, "audience")])
 
 
 @dataclass
@@ -154,9 +156,11 @@ class _Night:
         tenants = registry.load(self.workspace.registry)
         plan = tracking_plan.load(self.workspace.registry)
         self._policies = load_policies(self.workspace, self._dbt)
-        shipped = settings.project_directory() / "seeds" / "policy" / "field_policies.csv"
-        fields = overrides.field_overrides(self.workspace.policy, shipped)
+        fields = self._field_overrides()
+        shipped = settings.project_directory() / "seeds" / "policy" / "retention.csv"
+        days = retention.load(self.workspace.registry, shipped, tenants)
         digests = {"registry": tenants.digest, "tracking_plan": tracking_plan.digest(plan)}
+        digests["retention"] = retention.digest(days)
         self._audit.append("policy", version=self._policies.version, **digests)
         publish.sweep(self.workspace)
         self._progress("reading new files")
@@ -165,6 +169,7 @@ class _Night:
             intake.write_clock(connection, self.report.as_of, self._rebuild)
             warehouse.replace(connection, "registry_tenants", tenants.to_arrow())
             warehouse.replace(connection, "tracking_plan", plan)
+            warehouse.replace(connection, "class_retention", days)
             warehouse.replace(connection, "field_policy_overrides", pa.Table.from_pylist(fields, FIELD_POLICIES))
         if self._rebuild:
             self.report.problems = intake.queue_again(self.workspace, *self._rebuild)
@@ -174,6 +179,11 @@ class _Night:
         self.workspace.landing_problems.write_text(named, encoding="utf-8")
         registered = {row.tenant_id for row in tenants.rows}
         intake.work_off(self.workspace, self._dbt, self._keyring, registered, self._progress)
+
+    def _field_overrides(self) -> list[dict[str, str]]:
+        shipped = settings.project_directory() / "seeds" / "policy" / "field_policies.csv"
+        forms = catalog.field_forms(self._dbt.manifest())
+        return field_policies.overrides(self.workspace.policy, field_policies.shipped(shipped, forms), forms)
 
     def build(self) -> None:
         """Build the tenant plane, as far as the new events reach."""

@@ -63,6 +63,15 @@ class Dbt:
             if str(result.status) in ("error", "fail")
         ]
         where = f"details are in {self._home / 'logs' / 'dbt.log'}"
+        refusal = next(filter(None, map(own_words, getattr(outcome.result, "results", []))), None)
+        if refusal:
+            raise QuorumError(f"dbt {command} failed in {', '.join(failed)}: {refusal}")
         if failed:
             raise QuorumError(f"dbt {command} failed in {', '.join(failed)}: {where}")
         raise QuorumError(f"dbt {command} failed: {where}")
+
+
+def own_words(result: Any) -> str | None:
+    """Return why a macro of ours refused to compile a model: our own words, where a database's may echo a value."""
+    head, _, rest = str(result.message or "").partition("\n")
+    return rest.strip().partition("\n")[0] if head.startswith("Compilation Error") else None

@@ -13,12 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.errors import BadInput, QuorumError, Refused
-from quorum.overrides import budget, field_overrides, release_overrides
+from quorum.overrides import budget, release_overrides
 from quorum.policy import Spec, count_scale, resolve, sensitivity, version
 from quorum.settings import project_directory
 
 PROJECT = project_directory()
-SHIPPED_FIELDS = PROJECT / "seeds/policy/field_policies.csv"
 SHIPPED_BUDGETS = PROJECT / "seeds/policy/budgets.csv"
 MODELS = yaml.safe_load((PROJECT / "models/release/_release__models.yml").read_text("utf-8"))["models"]
 DECLARED: dict[str, Any] = next(m["config"]["meta"]["release"] for m in MODELS if m["name"] == "dp_feature_usage")
@@ -166,64 +165,6 @@ def test_overrides_are_read_by_release(tmp_path: Path) -> None:
     assert release_overrides(tmp_path) == {}
     (tmp_path / "releases.yml").write_text("releases: {feature_usage: {period: day}}")
     assert release_overrides(tmp_path) == {"feature_usage": {"period": "day"}}
-
-
-class TestFields:
-    @pytest.fixture
-    def policy(self, tmp_path: Path) -> Path:
-        return tmp_path
-
-    def read(self, folder: Path, *rows: str, shipped: Path = SHIPPED_FIELDS) -> list[dict[str, str]]:
-        lines = ["source_format,field,class,action", *rows]
-        (folder / "field_policies.csv").write_text("\n".join(lines))
-        return field_overrides(folder, shipped)
-
-    @pytest.mark.parametrize(
-        ("row", "before"),
-        [
-            ("*,user_id,identifier,keep", "tokenise"),
-            ("*,user_id,identifier,truncate", "tokenise"),
-            ("quorum,user_id,identifier,keep", "tokenise"),
-            ("*,ip,ip_address,keep", "truncate"),
-            ("*,url,url,keep", "strip"),
-            ("*,event_name,label,keep", "keep_listed"),
-            ("quorum,properties.comment,label,keep", "drop"),
-            ("quorum,properties.comment,identifier,tokenise", "drop"),
-            ("*,a_new_field,label,keep", "drop"),
-        ],
-    )
-    def test_a_laxer_action_is_refused(self, policy: Path, row: str, before: str) -> None:
-        with pytest.raises(Refused) as error:
-            self.read(policy, "*,country,geography,drop", row)
-        action = row.rpartition(",")[2]
-        assert one_line(error) == f"policy/field_policies.csv line 3: {action} is laxer than {before}"
-
-    @pytest.mark.parametrize(
-        "row", ["*,country,geography,drop", "*,user_agent,user_agent,drop", "*,ip,ip_address,tokenise"]
-    )
-    def test_a_stricter_one_is_taken(self, policy: Path, row: str) -> None:
-        assert [",".join(found.values()) for found in self.read(policy, row)] == [row]
-
-    @pytest.mark.parametrize("row", ["*,user_id,identifier,hide", "*,user_id", "*,user_id,identifier,drop,drop"])
-    def test_a_row_that_cannot_be_read_is_told(self, policy: Path, row: str) -> None:
-        with pytest.raises(BadInput) as error:
-            self.read(policy, row)
-        assert one_line(error).startswith("policy/field_policies.csv")
-
-    def test_another_class_is_no_way_around(self, policy: Path) -> None:
-        with pytest.raises(QuorumError):
-            self.read(policy, "quorum,properties.is_trial,quantity,keep")
-
-    def test_a_row_for_all_formats_loosens_none(self, policy: Path, tmp_path: Path) -> None:
-        shipped = tmp_path / "shipped.csv"
-        shipped.write_text(
-            "source_format,field,class,action\n*,country,geography,keep\nquorum,country,geography,drop\n"
-        )
-        with pytest.raises(Refused):
-            self.read(policy, "*,country,geography,keep", shipped=shipped)
-
-    def test_without_a_file_nothing_is_overridden(self, policy: Path) -> None:
-        assert field_overrides(policy, SHIPPED_FIELDS) == []
 
 
 class TestBudgets:
@@ -416,24 +357,6 @@ class TestSensitivity:
             if cells > max_cells:
                 weight = math.floor(10_000 * math.sqrt(max_cells / cells))
                 assert weight**2 * cells <= max_cells * 10_000**2
-
-
-class TestMoreFields:
-    @pytest.mark.parametrize(
-        "rows",
-        [
-            ["quorum,event_id,identifier,drop"],
-            ["*,occurred_at,time,drop"],
-            ["wikimedia,user_id,identifier,drop"],
-            ["segmnt,url,url,drop"],
-            ["quorum,url,url,drop", "quorum,url,url,strip"],
-        ],
-    )
-    def test_what_would_fail_every_night_is_told_at_once(self, tmp_path: Path, rows: list[str]) -> None:
-        (tmp_path / "field_policies.csv").write_text("\n".join(["source_format,field,class,action", *rows, ""]))
-        with pytest.raises(BadInput) as error:
-            field_overrides(tmp_path, SHIPPED_FIELDS)
-        assert one_line(error).startswith("policy/field_policies.csv line")
 
 
 def test_laxer_shipped_budgets_are_refused(tmp_path: Path) -> None:

@@ -1,0 +1,110 @@
+"""A field that nobody decided about stops the build, and so does a column that gets past the policy: planted bugs."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+from dbt.cli.main import dbtRunner
+
+from quorum import settings
+from quorum.runner import own_words
+from quorum.workspace import Workspace
+from tests.end_to_end.test_new_format import PROJECT
+
+SEED = "seeds/policy/field_policies.csv"
+REDACTED, EVENTS = "models/redaction/int_events_redacted.sql", "models/redaction/_redaction__models.yml"
+CONTRACT = "macros/landing/event_contract.sql"
+Edit = tuple[str, str, str]  # a file, what stands in it, and what is put in its place
+
+PLANTED: dict[str, tuple[list[Edit], str]] = {
+    "a field without a row": (
+        [(SEED, "*,country,geography,keep,tenant\n", "")],
+        "nobody decided what becomes of field country of format amplitude: give it a row in field_policies",
+    ),
+    "a field with a row for all formats but one that maps it": (
+        [
+            (
+                SEED,
+                "*,sent_at,time,drop,restricted\n",
+                "".join(f"{each},sent_at,time,drop,restricted\n" for each in settings.formats() if each != "quorum"),
+            )
+        ],
+        "nobody decided what becomes of field sent_at of format quorum: give it a row in field_policies",
+    ),
+    "an action that no model can do": (
+        [(SEED, "*,ip,ip_address,truncate,", "*,ip,ip_address,scrub,")],
+        "no model can scrub field ip of format amplitude",
+    ),
+    "a mart that shows a field of the tenant plane": (
+        [(SEED, "*,feature,label,keep_listed,published", "*,feature,label,keep_listed,tenant")],
+        "mart_benchmark_features shows feature, and field feature is for the plane tenant",
+    ),
+    "a column that is not redacted": (
+        [
+            (REDACTED, "landed.occurred_at_rule,", "landed.occurred_at_rule,\n landed.referrer as came_from,"),
+            (
+                EVENTS,
+                "      - {name: feature,",
+                "      - {name: came_from}\n      - {name: feature,",
+            ),
+        ],
+        "column came_from of int_events comes from no redact(...), nor is it listed in bookkeeping_columns",
+    ),
+    "a new field of the contract": (
+        [(CONTRACT, "'platform': 'varchar',", "'platform': 'varchar',\n        'city': 'varchar',")],
+        "nobody decided what becomes of field city of format amplitude: give it a row in field_policies",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str | None]]:
+    """Build what decides about fields, in a copy of the project; returns the refusal, or None."""
+    root = tmp_path_factory.mktemp("decisions")
+    project, workspace = root / "project", Workspace(root / "workspace")
+    project.mkdir()
+    for name in PROJECT:
+        (shutil.copytree if (settings.project_directory() / name).is_dir() else shutil.copyfile)(
+            settings.project_directory() / name, project / name
+        )
+    (workspace.root / "landing").mkdir(parents=True)
+    workspace.prepare()
+    with duckdb.connect(str(workspace.plane("restricted"))) as connection:
+        columns = "source_format varchar, field varchar, class varchar, action varchar, audience varchar"
+        connection.execute(f"create table field_policy_overrides ({columns})")
+
+    def build() -> str | None:
+        selected = ["field_policies", "vocabulary", "int_field_decisions", "int_field_policies"]
+        # fmt: off
+        outcome = dbtRunner().invoke([
+            "build", "--select", *selected, "--indirect-selection", "empty", "--project-dir", str(project),
+            "--profiles-dir", str(project / "profiles"), "--vars", json.dumps({"formats": settings.formats()}),
+            "--target-path", str(root / "target"), "--log-path", str(root / "logs"), "--quiet",
+        ])
+        # fmt: on
+        return next(filter(None, map(own_words, getattr(outcome.result, "results", []))), None) or str(
+            outcome.exception or ""
+        )
+
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("QUORUM_WORKSPACE", str(workspace.root))
+        environment.chdir(project)
+        assert not build(), "the project as it is"
+        yield build
+
+
+@pytest.mark.parametrize("bug", PLANTED)
+def test_the_build_stops_at(bug: str, build: Callable[[], str | None]) -> None:
+    edits, expected = PLANTED[bug]
+    before = {name: Path(name).read_text() for name, _, _ in edits}
+    try:
+        for name, old, new in edits:
+            assert old in Path(name).read_text()
+            Path(name).write_text(Path(name).read_text().replace(old, new, 1))
+        assert build() == expected
+    finally:
+        for name, text in before.items():
+            Path(name).write_text(text)
