@@ -27,10 +27,16 @@ refused as (
         landed.landing_row,
         landed.source_format,
         landed.reason,
-        landed.tenant_id,
-        landed.occurred_at,
-        landed.received_at,
-        queued.line as payload
+        -- of what is forgotten nothing stays but that there was a row
+        {%- for column, value in {
+            'tenant_id': 'landed.tenant_id',
+            'occurred_at': 'landed.occurred_at',
+            'received_at': 'landed.received_at',
+            'payload': 'queued.line',
+        }.items() %}
+        case when landed.reason not in ('erased', 'expired') then {{ value }} end as {{ column }}
+        {{- ',' if not loop.last }}
+        {%- endfor %}
     from landed
     inner join queued
         on landed.landing_file = queued.landing_file

@@ -118,7 +118,7 @@ def mark(connection: duckdb.DuckDBPyConnection, reason: str, as_of: date) -> int
     return int(count)
 
 
-def collect(connection: duckdb.DuckDBPyConnection, as_of: date) -> None:
+def collect(connection: duckdb.DuckDBPyConnection) -> None:
     """Mark the rows of the batch in work that were judged to be forgotten: they are still in their files."""
     connection.begin()
     found = connection.execute(
@@ -128,6 +128,7 @@ def collect(connection: duckdb.DuckDBPyConnection, as_of: date) -> None:
         "returning reason"
     ).fetchall()
     if found:
+        [(as_of,)] = connection.execute("select as_of from run_control").fetchall()
         call_for(connection, as_of, urgent=(ERASED,) in found)
     connection.commit()
 
@@ -137,13 +138,12 @@ def call_for(connection: duckdb.DuckDBPyConnection, as_of: date, *, urgent: bool
     connection.execute("insert into forgetting_due values (?, ?)", [as_of, urgent])
 
 
-def call_if_returned(connection: duckdb.DuckDBPyConnection, landing_file: str, path: str) -> None:
+def call_if_returned(connection: duckdb.DuckDBPyConnection, landing_file: str, path: str, as_of: date | None) -> None:
     """Have a file looked at whose content had rows taken out of it, and that came back under this or another name."""
     connection.execute("delete from landing_blanked where path = ?", [path])
     connection.execute(
-        "insert into forgetting_due select as_of, true from run_control "
-        "where exists (from landing_erased where landing_file = ?)",
-        [landing_file],
+        "insert into forgetting_due select ?, true where exists (from landing_erased where landing_file = ?)",
+        [as_of, landing_file],
     )
 
 

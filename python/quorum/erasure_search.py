@@ -9,21 +9,20 @@ import pyarrow.compute as pc
 
 from quorum import raw_files, warehouse
 from quorum.raw_rows import Unusable
-from quorum.subjects import DEVICE, EXACT, FOLDED, Person, of_person, pattern, token
+from quorum.subjects import DEVICE, Person, of_people, of_person, pattern, spelt, token
 from quorum.tenant_keys import TenantKeys
 from quorum.workspace import Workspace
 
-WANTED = pa.schema(
-    [("kind", pa.string()), ("is_exact", pa.bool_()), ("token", pa.string()), ("spelling", pa.string())]
-)
+WANTED = pa.schema([("kind", pa.string()), ("is_exact", pa.bool_()), ("token", pa.string()), ("spelling", pa.string())])
 
 FORMATS = """
 create or replace temp table formats as
 select
     source_format,
-    coalesce(user_id_action = 'tokenise_exact', false) as user_is_exact,
-    coalesce(anonymous_id_action = 'tokenise_exact', false) as device_is_exact
-from int_field_policies
+    coalesce(bool_or(field = 'user_id' and action = 'tokenise_exact'), false) as user_is_exact,
+    coalesce(bool_or(field = 'anonymous_id' and action = 'tokenise_exact'), false) as device_is_exact
+from int_field_decisions
+group by source_format
 """
 
 # A device that was only ever seen signed in as people who are to go is theirs.
@@ -118,15 +117,12 @@ inner join read_lines using (landing_file, landing_row)
 left join wanted as by_user
     on by_user.kind = 'user'
     and by_user.is_exact = formats.user_is_exact
-    and by_user.spelling
-        = case when formats.user_is_exact then {EXACT.format("clocked.user_id")} else {FOLDED.format("clocked.user_id")} end
+    and by_user.spelling = {spelt("clocked.user_id", "formats.user_is_exact")}
 left join wanted as by_device
     on by_device.kind = 'anonymous'
     and clocked.user_id is null
     and by_device.is_exact = formats.device_is_exact
-    and by_device.spelling = case
-        when formats.device_is_exact then {EXACT.format("clocked.anonymous_id")} else {FOLDED.format("clocked.anonymous_id")}
-    end
+    and by_device.spelling = {spelt("clocked.anonymous_id", "formats.device_is_exact")}
 where coalesce(clocked.tenant_id, $tenant_id) = $tenant_id
 and (
     by_user.spelling is not null
@@ -139,9 +135,7 @@ and (
 DEVICES = f"""
 select distinct
     formats.device_is_exact,
-    case
-        when formats.device_is_exact then {EXACT.format("clocked.anonymous_id")} else {FOLDED.format("clocked.anonymous_id")}
-    end as spelling
+    {spelt("clocked.anonymous_id", "formats.device_is_exact")} as spelling
 from int_events_clocked as clocked
 inner join formats using (source_format)
 inner join found using (landing_file, landing_row)
@@ -203,7 +197,11 @@ def searching(connection: duckdb.DuckDBPyConnection, workspace: Workspace) -> It
 
 
 def find_people(
-    connection: duckdb.DuckDBPyConnection, workspace: Workspace, tenant_id: str, keys: TenantKeys, people: Sequence[Person]
+    connection: duckdb.DuckDBPyConnection,
+    workspace: Workspace,
+    tenant_id: str,
+    keys: TenantKeys,
+    people: Sequence[Person],
 ) -> None:
     """Put the rows of these people into ``found``, and take what only they sent out of ``gov_properties``."""
     wanted = [
@@ -226,15 +224,9 @@ def find_people(
     connection.execute(PROPERTIES)
 
 
-def subjects(
-    connection: duckdb.DuckDBPyConnection, key: bytes, tenant_id: str, people: Sequence[Person]
-) -> set[str]:
+def subjects(connection: duckdb.DuckDBPyConnection, key: bytes, tenant_id: str, people: Sequence[Person]) -> set[str]:
     """Return what the found people and their devices will be known by. Goes after ``find_people``."""
-    known = {
-        of_person(key, tenant_id, each.kind, each.spelling(is_exact=exact), is_exact=exact)
-        for each in people
-        for exact in (False, True)
-    }
+    known = of_people(key, tenant_id, people)
     devices = connection.execute(DEVICES).fetchall()
     return known | {
         of_person(key, tenant_id, DEVICE, spelling, is_exact=is_exact) for is_exact, spelling in devices if spelling

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from itertools import groupby
 from os import stat_result
 from pathlib import Path, PurePosixPath
@@ -35,6 +36,7 @@ create table if not exists landing_files (
     integrity varchar not null,
     state varchar not null check (state in ('read', 'replaced', 'gone'))
 );
+alter table landing_files add column if not exists landed_on date;
 create table if not exists landing_names (
     path varchar primary key,
     landing_file varchar not null,
@@ -91,12 +93,18 @@ class Landing:
     """
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, root: Path, batch_rows: int, rewriting: Collection[str] = ()
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        root: Path,
+        batch_rows: int,
+        rewriting: Collection[str] = (),
+        as_of: date | None = None,
     ) -> None:
         self.problems: list[Problem] = []
         self._connection = connection
         self._root = root
         self._rewriting = rewriting
+        self._as_of = as_of
         self._queue = landing_queue.Writer(connection, batch_rows)
 
     def load(self, formats: list[str]) -> None:
@@ -172,7 +180,7 @@ class Landing:
             if not self._connection.execute(is_known, [landing_file]).fetchone():
                 rows_read, last_row = self._queue_rows(source, landing_file, returns=returns is not None)
                 self._connection.execute(
-                    "insert into landing_files values (?, ?, ?, ?, ?, ?, ?, ?, 'read')",
+                    "insert into landing_files values (?, ?, ?, ?, ?, ?, ?, ?, 'read', ?)",
                     [
                         landing_file,
                         source.path,
@@ -182,10 +190,11 @@ class Landing:
                         rows_read,
                         last_row,
                         checksums.integrity(source.file, listed),
+                        self._as_of,
                     ],
                 )
             else:
-                erased_rows.call_if_returned(self._connection, landing_file, source.path)
+                erased_rows.call_if_returned(self._connection, landing_file, source.path, self._as_of)
             self._connection.execute(
                 "insert or replace into landing_names values (?, ?, ?, ?)",
                 [source.path, landing_file, before.st_size, before.st_mtime_ns],

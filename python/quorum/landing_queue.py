@@ -249,6 +249,18 @@ def renew(connection: duckdb.DuckDBPyConnection) -> None:
     connection.commit()
 
 
+def is_settled(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Tell whether nothing waits but what a quota has deferred."""
+    if not warehouse.has(connection, "int_deferred"):
+        return False
+    waiting = connection.execute(
+        "select 1 from landing_batch union all select 1 from landing_rows where not exists (from int_deferred "
+        "where int_deferred.landing_file = landing_rows.landing_file "
+        "and int_deferred.landing_row = landing_rows.landing_row)"
+    )
+    return waiting.fetchone() is None
+
+
 def rows_in_work(connection: duckdb.DuckDBPyConnection) -> int:
     """Return how many rows the batch in work has."""
     [(count,)] = connection.execute("select count(*) from landing_work").fetchall()

@@ -24,6 +24,7 @@ TENANT = "tenant"
 FOLDED = "nfc_normalize(trim(lower({0}), ' ' || chr(9) || chr(10) || chr(13) || chr(160)))"
 EXACT = "nfc_normalize(trim({0}, ' ' || chr(9) || chr(10) || chr(13) || chr(160)))"
 
+
 # Beside what stands here, an id in a text is another one, or a part of one.
 _WITHIN = r"[\pL\pN_.@+-]"
 
@@ -54,6 +55,11 @@ def persons(kind: str, given: Iterable[str]) -> list[Person]:
     return found
 
 
+def spelt(column: str, is_exact: str) -> str:
+    """Return an SQL expression: an id as its format knows it. Both arguments are expressions."""
+    return f"case when {is_exact} then {EXACT.format(column)} else {FOLDED.format(column)} end"
+
+
 def token(keys: TenantKeys, kind: str, spelling: str) -> str:
     """Return the pseudonym that the macro `tokenise` gives, in the tenant's present epoch."""
     message = f"{kind}:{spelling}"
@@ -70,6 +76,15 @@ def of_tenant(key: bytes, tenant_id: str) -> str:
 def of_person(key: bytes, tenant_id: str, kind: str, spelling: str, *, is_exact: bool) -> str:
     """Return what an erased person is known by."""
     return _hmac(key, f"{kind}{'_exact' if is_exact else ''}:{len(tenant_id)}:{tenant_id}:{spelling}")
+
+
+def of_people(key: bytes, tenant_id: str, people: Iterable[Person]) -> set[str]:
+    """Return what erased people are known by, for formats of either kind."""
+    return {
+        of_person(key, tenant_id, each.kind, each.spelling(is_exact=exact), is_exact=exact)
+        for each in people
+        for exact in (False, True)
+    }
 
 
 def pattern(people: Iterable[Person]) -> str:
