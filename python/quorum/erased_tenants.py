@@ -35,12 +35,12 @@ def leave_landing(workspace: Workspace, connection: duckdb.DuckDBPyConnection, k
         for below in sorted((folder, *(each for each in folder.rglob("*") if each.is_dir())), reverse=True):
             if not any(below.iterdir()):
                 below.rmdir()
+    workspace.landing_problems.unlink(missing_ok=True)
     of_tenant = "(select path from landing_files where folder_tenant = $1)"
     for relation in ("landing_names", "landing_blanked"):
         connection.execute(f"delete from {relation} where path in {of_tenant}", [keys.tenant_id])
     connection.execute(
-        "update landing_files set path = source_format || '/of an erased tenant', folder_tenant = null "
-        "where folder_tenant = ?",
+        "update landing_files set path = source_format || '/deleted', folder_tenant = null where folder_tenant = ?",
         [keys.tenant_id],
     )
 

@@ -64,7 +64,7 @@ def erase(
     people = request.people()
     if not people:
         _refuse_listed(workspace, request.tenant_id)
-    before = (before or datetime.now(UTC)).astimezone(UTC).replace(tzinfo=None)
+    before = (before or now()).astimezone(UTC).replace(tzinfo=None)
     nonce = secrets.token_bytes(NONCE_BYTES)
     with nightly.between_nights(workspace, as_of, progress) as night:
         progress("looking for the rows")
@@ -88,6 +88,11 @@ def erase(
         forgotten=night.report.forgotten or Forgotten(),
         problems=night.report.problems,
     )
+
+
+def now() -> datetime:
+    """Return the instant of the erasure: what comes after it is a new start."""
+    return datetime.now(UTC)
 
 
 def commitments(nonce: bytes, tenant_id: str, people: Iterable[Person]) -> list[str]:

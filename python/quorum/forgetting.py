@@ -142,13 +142,22 @@ def _delete(connection: duckdb.DuckDBPyConnection, source: Source, landing_file:
             if not _is_known(connection, source, landing_file):
                 raise Unusable(CHANGED)
             raw_rewriting.remove(source.file)
+            if source.tenant and not any(source.file.parent.iterdir()):
+                source.file.parent.rmdir()
         checksums.relist(source.file, None)
     except Unusable as unusable:
         return [Problem(source.path, str(unusable))]
     except OSError:
         return [Problem(source.path, "holds only erased rows and cannot be deleted: delete it")]
+    connection.begin()
     connection.execute("delete from landing_names where path = ?", [source.path])
     connection.execute("delete from landing_blanked where path = ?", [source.path])
+    # its name may say whose it was
+    connection.execute(
+        "update landing_files set path = source_format || '/deleted', folder_tenant = null where landing_file = ?",
+        [landing_file],
+    )
+    connection.commit()
     return []
 
 

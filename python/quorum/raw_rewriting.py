@@ -7,6 +7,7 @@ import gzip
 import os
 import shutil
 from collections.abc import Iterator, Set
+from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, cast
 
@@ -55,7 +56,9 @@ def _rewrite_text(file: Path, rows: Set[int], target: Path) -> None:
     is_csv = file.name.removesuffix(".gz").endswith(raw_files.CSV)
     with (
         cast(IO[bytes], gzip.open(file)) if packed else file.open("rb") as source,
-        cast(IO[bytes], gzip.open(target, "wb")) if packed else target.open("wb") as output,
+        target.open("wb") as plain,
+        # neither name nor time: the same rows make the same bytes
+        cast(IO[bytes], gzip.GzipFile("", "wb", fileobj=plain, mtime=0)) if packed else nullcontext(plain) as output,
     ):
         blanked = 0
         for number, piece in csv_records.pieces(_chunks(source)) if is_csv else _lines(source):

@@ -5,7 +5,8 @@ import gzip
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 
 from quorum.workspace import Workspace
 from tests.end_to_end import worlds
+from tests.end_to_end.canaries import bundle_keys
 from tests.end_to_end.histories import event, registered
 from tests.end_to_end.leaks import Canary, Place, places
 
@@ -24,7 +26,10 @@ Kept = Callable[[Row | str], bool]
 TENANTS = ("acme", "globex")
 GONE = [f"Gone.{number:03}@leak.example" for number in range(100)]
 STAYING = [f"stays.{number:03}@mail.example" for number in range(20)]
+ONLY_IN_ACME = 50  # so many of them no other tenant knows
 FLOOD, QUOTA = 30, 12
+BEFORE = worlds.noon(worlds.LAST_DAY) - timedelta(hours=1)  # all but the new start happened before this
+LATE, NEW_START = "zz/8.jsonl", "zz/9.jsonl"
 
 
 def mark(user: str, text: str) -> str:
@@ -48,13 +53,14 @@ def sent(user: str | None, number: int, hours: float, tenant: str = "acme", **mo
     }
 
 
-def files(keep: Kept) -> dict[str, list[Row | str]]:
+def files(keep: Kept) -> dict[str, Sequence[Row | str]]:
     """Return the lines of each file, by its name below landing/quorum; two nights' worth."""
     everybody = [*GONE, *STAYING]
-    first: list[Row | str] = []
+    first: list[Row] = []
     for place, user in enumerate(everybody):
         first += [sent(user, 1, 30 + place / 10), sent(user, 2, 29.8 + place / 10), sent(user, 3, 6)]
-        first += [sent(user, 1, 30, tenant="globex", anonymous_id=None, url=None, properties={}, event_id=f"g{place}")]
+        if place >= ONLY_IN_ACME:
+            first += [sent(user, 1, 30, "globex", anonymous_id=None, url=None, properties={}, event_id=f"g{place}")]
     by_device = [
         sent(None, 9, 5, anonymous_id=f" {mark(user, 'device-0001').upper()}", event_id=mark(user, "event-0009"))
         | {"properties": {mark(user, "key-0002"): 1}, "url": None}
@@ -73,7 +79,7 @@ def files(keep: Kept) -> dict[str, list[Row | str]]:
     ]
     again = [sent(user, 1, 30.5 + place / 10, url=None) for place, user in enumerate(everybody)]
     late = [sent(user, 20, 50 + place) for place, user in enumerate(everybody)]
-    found: dict[str, list[Row | str]] = {
+    found: dict[str, Sequence[Row | str]] = {
         "1.jsonl": first[::4] + by_device,
         "2.jsonl.gz": first[1::4] + shared,
         "tenant=acme/3.csv": first[2::4],
@@ -111,12 +117,12 @@ def land(workspace: Workspace, names: Iterable[str], keep: Kept = everything) ->
         (folder / "SHA256SUMS").write_text(sums)
 
 
-def packed(name: str, rows: list[Row | str]) -> bytes:
+def packed(name: str, rows: Sequence[Row | str]) -> bytes:
     """Return a file's bytes, of the kind that its name says."""
     if name.endswith(".parquet"):
         output = io.BytesIO()
-        columns = ("user_id", "event_id", "event_name", "occurred_at", "received_at")
-        records = [{column: row[column] for column in columns} for row in rows if isinstance(row, dict)]
+        kept = ("user_id", "event_id", "event_name", "occurred_at", "received_at")
+        records = [{column: row[column] for column in kept} for row in rows if isinstance(row, dict)]
         pq.write_table(pa.Table.from_pylist(records), output)
         return output.getvalue()
     if name.endswith(".csv"):
@@ -137,14 +143,26 @@ def world(root: Path, keep: Kept = everything) -> Workspace:
     return workspace
 
 
-def canaries() -> set[Canary]:
-    """Return what only rows to be forgotten hold: not the ids, which other tenants' rows hold too."""
-    texts = ("event-0001", "event-0009", "event-0012", "device-0001", "search", "key-0001", "key-0002", "comment-1")
-    return {f"{text}-of-{user.lower()}" for text in texts for user in GONE}
+def canaries(names: Iterable[str] | None = None) -> set[Canary]:
+    """Return what only rows to be forgotten hold, of all files or of some; ids that another tenant knows are none."""
+    lines = files(everything)
+    written = "".join(json.dumps(lines[name]) for name in names or lines).lower()
+    texts = re.findall("[a-z]+-[0-9a-z]+-of-gone[.][0-9]{3}@leak[.]example", written)
+    return {*texts, *(user for user in GONE[:ONLY_IN_ACME] if user.lower() in written)}
+
+
+def land_late(workspace: Workspace) -> None:
+    """Land old rows of those who were erased, and for one of them a new start."""
+    rows = [sent(user, 30, 60) for user in GONE] + [sent(STAYING[0], 30, 60)]
+    unsigned = [sent(None, 31, 60, anonymous_id=mark(GONE[5], "device-0001"), event_id=mark(GONE[5], "event-0031"))]
+    for name, content in ((LATE, rows + unsigned), (NEW_START, [sent(GONE[7], 40, -1)])):
+        path = workspace.landing / "quorum" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(packed(name, content))
 
 
 def readable(workspace: Workspace) -> Iterator[Place]:
     """Yield all that can be read of a workspace, raw files unpacked."""
-    yield from places(workspace.root)
+    yield from places(workspace.root, bundle_keys(workspace))
     for path in workspace.landing.rglob("*.gz"):
         yield Place(path.relative_to(workspace.root), "unpacked", gzip.decompress(path.read_bytes()))
