@@ -12,3 +12,8 @@
         "'" ~ kind ~ ":' || " ~ tenant ~ " || ':' || " ~ normalised(value, case_matters)
     ) }}
 {%- endmacro %}
+
+{#- Of a row that is forgotten nothing stays but that there was one. Needs `landed` in scope. -#}
+{% macro unless_forgotten(value) -%}
+    case when landed.reason not in ('erased', 'expired') then {{ value }} end
+{%- endmacro %}

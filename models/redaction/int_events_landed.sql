@@ -46,6 +46,12 @@ registered as (
 
 ),
 
+keys as (
+
+    select * from {{ source('keyring', 'tenant_keys') }}
+
+),
+
 erased as (
 
     select * from {{ source('landing', 'erased_subjects') }}
@@ -65,9 +71,9 @@ tenants_with_erased as (
         keys.tenant_id,
         erasure_key.inner_pad,
         erasure_key.outer_pad
-    from {{ source('keyring', 'tenant_keys') }} as keys
+    from keys
     cross join erasure_key
-    where {{ erased_tenant('erasure_key', 'keys.tenant_id') }} in (select tenant from erased)
+    where {{ erased_tenant('erasure_key', 'keys.tenant_id') }} in (select erased.tenant_subject from erased)
 
 ),
 
@@ -77,7 +83,7 @@ erased_tenants as (
     select * from erasure_key
     where exists (
         select 1 from erased
-        where erased.subject = erased.tenant
+        where erased.subject = erased.tenant_subject
     )
 
 ),
@@ -123,10 +129,10 @@ with_erasure as (
     select
         with_subject.*,
         coalesce(with_subject.occurred_at < person.erased_before, person.subject is not null)
-        or coalesce(with_subject.occurred_at < tenant.erased_before, tenant.subject is not null) as is_erased
+        or coalesce(with_subject.occurred_at < whole.erased_before, whole.subject is not null) as is_erased
     from with_subject
     left join erased as person on with_subject.person_subject = person.subject
-    left join erased as tenant on with_subject.tenant_subject = tenant.subject
+    left join erased as whole on with_subject.tenant_subject = whole.subject
 
 ),
 

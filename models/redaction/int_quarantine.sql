@@ -27,16 +27,10 @@ refused as (
         landed.landing_row,
         landed.source_format,
         landed.reason,
-        -- of what is forgotten nothing stays but that there was a row
-        {%- for column, value in {
-            'tenant_id': 'landed.tenant_id',
-            'occurred_at': 'landed.occurred_at',
-            'received_at': 'landed.received_at',
-            'payload': 'queued.line',
-        }.items() %}
-        case when landed.reason not in ('erased', 'expired') then {{ value }} end as {{ column }}
-        {{- ',' if not loop.last }}
-        {%- endfor %}
+        {{ unless_forgotten('landed.tenant_id') }} as tenant_id,
+        {{ unless_forgotten('landed.occurred_at') }} as occurred_at,
+        {{ unless_forgotten('landed.received_at') }} as received_at,
+        {{ unless_forgotten('queued.line') }} as payload
     from landed
     inner join queued
         on landed.landing_file = queued.landing_file

@@ -21,7 +21,7 @@ create table if not exists landing_erased (
     reason varchar not null
 );
 create table if not exists erased_subjects (
-    tenant varchar not null,
+    tenant_subject varchar not null,
     subject varchar not null,
     erased_before timestamp not null
 );

@@ -26,7 +26,7 @@ from quorum.subjects import DEVICE, TENANT, USER, Person
 from quorum.workspace import Workspace
 
 NONCE_BYTES = 32
-SUBJECTS = pa.schema([("tenant", pa.string()), ("subject", pa.string()), ("erased_before", pa.timestamp("us"))])
+SUBJECTS = pa.schema([("tenant_subject", pa.string()), ("subject", pa.string()), ("erased_before", pa.timestamp("us"))])
 
 
 @dataclass(frozen=True)
@@ -159,11 +159,11 @@ def _mark(
 
 def _remember(connection: duckdb.DuckDBPyConnection, tenant: str, known: set[str], before: datetime) -> None:
     """Keep subjects; of one that is there already, the later instant counts."""
-    rows = [{"tenant": tenant, "subject": subject, "erased_before": before} for subject in sorted(known)]
+    rows = [{"tenant_subject": tenant, "subject": subject, "erased_before": before} for subject in sorted(known)]
     connection.register("incoming", pa.Table.from_pylist(rows, SUBJECTS))
     connection.execute(
-        "create or replace temp table known as select tenant, subject, max(erased_before) as erased_before "
-        "from (from incoming union all from erased_subjects) group by tenant, subject"
+        "create or replace temp table known as select tenant_subject, subject, max(erased_before) as erased_before "
+        "from (from incoming union all from erased_subjects) group by tenant_subject, subject"
     )
     connection.unregister("incoming")
     connection.execute("delete from erased_subjects")
