@@ -6,6 +6,16 @@
     sha256({{ outer_pad }} || unhex(sha256({{ inner_pad }} || encode({{ message }}))))
 {%- endmacro %}
 
+{#- A token carried on through a list of padded keys: of each HMAC, in hex, 32 digits are the next token. -#}
+{% macro hmac_chain(token, pads) -%}
+    {{ return(adapter.dispatch('hmac_chain', 'quorum')(token, pads)) }}
+{%- endmacro %}
+
+{#- The keyring comes with it, for re-keying does the same outside dbt (`quorum.hmac_sql`). -#}
+{% macro duckdb__hmac_chain(token, pads) -%}
+    keyring.main.hmac_chain({{ token }}, {{ pads }})
+{%- endmacro %}
+
 {% macro sha256_text(value) -%}
     {{ return(adapter.dispatch('sha256_text', 'quorum')(value)) }}
 {%- endmacro %}

@@ -1,3 +1,5 @@
+-- no token is made while those that are stored are of another key epoch
+-- depends_on: {{ source('restricted_tokens', 'key_epochs') }}, {{ source('tenant_tokens', 'key_epochs') }}
 with landed as (
 
     select * from {{ ref('int_events_landed') }}

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from quorum import __version__, cli_erase, report, settings
+from quorum import __version__, cli_erase, cli_keys, report, settings
 from quorum.cli_options import as_of_option, progress
 from quorum.errors import BadInput, QuorumError
 from quorum.workspace import Workspace
@@ -189,13 +189,5 @@ def verify(workspace: Workspace) -> Printed:
     }
 
 
-@click.option("--tenant", help="Print this tenant's bundle key, to hand it over.")
-def keys(workspace: Workspace, tenant: str | None) -> Printed:
-    """List the tenants that have keys, or hand one tenant's bundle key over."""
-    from quorum.keyring import Keyring
-
-    return report.of_keys(workspace, Keyring.open(workspace.keyring), tenant)
-
-
-for each in (run, backfill, demo, init, simulate, plan, ledger, status, verify, keys, cli_erase.erase):
+for each in (run, backfill, demo, init, simulate, plan, ledger, status, verify, cli_keys.keys, cli_erase.erase):
     command(each)

@@ -35,7 +35,7 @@ COLUMNS = {
     "value_minor": "value_minor",
 }
 
-# The version of the as-of day; before the first one, the first one. Rows without a tenant live by `*`.
+# The version of the as-of day; before the first one, the first one.
 LIMITS = """
 create or replace temp table limits as
 with versions as (
@@ -82,7 +82,8 @@ refused as (
             quarantine.received_at,
             files.landed_on
         ) as known_at,
-        coalesce(own.expired_on, fallback.expired_on) as expired_on
+        -- what nobody owns stays for as long as `*` says, or the most patient tenant
+        coalesce(own.expired_on, fallback.expired_on, (select min(expired_on) from limits)) as expired_on
     from int_quarantine as quarantine
     inner join landing_files as files on files.landing_file = quarantine.landing_file and files.state = 'read'
     left join limits as own on quarantine.tenant_id = own.tenant_id

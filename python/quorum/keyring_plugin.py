@@ -12,19 +12,19 @@ from dbt.adapters.duckdb.plugins import BasePlugin
 
 from quorum.encryption import encrypt_spill_files
 from quorum.errors import QuorumError
-from quorum.keyring import Keyring, pads
+from quorum.hmac_sql import CHAIN, PADS, padded
+from quorum.keyring import Keyring
 
-_PADS = [("inner_pad", pa.binary()), ("outer_pad", pa.binary())]
 _TENANT_KEYS = pa.schema(
     [
         ("tenant_id", pa.string()),
         ("tenant_key", pa.string()),
         ("key_epoch", pa.int32()),
-        *_PADS,
-        ("further_pads", pa.list_(pa.struct(_PADS))),
+        *PADS,
+        ("further_pads", pa.list_(pa.struct(PADS))),
     ]
 )
-_ERASURE_KEY = pa.schema(_PADS)
+_ERASURE_KEY = pa.schema(PADS)
 
 
 class Plugin(BasePlugin):  # type: ignore[misc]  # dbt is not typed
@@ -48,13 +48,14 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt is not typed
             conn.register("unwrapped_keys", rows)
             conn.execute(f"create or replace table keyring.main.{name} as from unwrapped_keys")
             conn.unregister("unwrapped_keys")
+        conn.execute(CHAIN.format(kind="", name="keyring.main.hmac_chain"))
 
 
 def _tenant_keys(keyring: Keyring) -> pa.Table:
     """Return a row per tenant: the padded key of its first epoch, and those of all that followed."""
     rows = []
     for keys in keyring.tenants().values():
-        first, *further = (_padded(key) for key in keys.pseudonym_keys)
+        first, *further = (padded(key) for key in keys.pseudonym_keys)
         whose = {"tenant_id": keys.tenant_id, "tenant_key": keys.tenant_key, "key_epoch": keys.epoch}
         rows.append(whose | first | {"further_pads": further})
     return pa.Table.from_pylist(rows, schema=_TENANT_KEYS)
@@ -62,8 +63,4 @@ def _tenant_keys(keyring: Keyring) -> pa.Table:
 
 def _erasure_key(keyring: Keyring) -> pa.Table:
     key = keyring.find_erasure_key()
-    return pa.Table.from_pylist([_padded(key)] if key else [], schema=_ERASURE_KEY)
-
-
-def _padded(key: bytes) -> dict[str, bytes]:
-    return dict(zip(("inner_pad", "outer_pad"), pads(key), strict=True))
+    return pa.Table.from_pylist([padded(key)] if key else [], schema=_ERASURE_KEY)

@@ -24,6 +24,7 @@ from quorum import (
     policy,
     publish,
     registry,
+    rekey,
     release,
     retention,
     settings,
@@ -194,6 +195,7 @@ class _Night:
         digests["retention"] = retention.digest(days)
         self._audit.append("policy", version=self._policies.version, **digests)
         publish.sweep(self.workspace)
+        rekey.finish(self.workspace, self._keyring, self._progress)
         with warehouse.opened(self.workspace, "restricted") as connection:
             landing.prepare(connection)
             intake.write_clock(connection, self.report.as_of, self._rebuild)

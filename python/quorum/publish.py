@@ -53,6 +53,11 @@ def manifest(folder: Path) -> dict[str, Any]:
     return content
 
 
+def key_check(key: str) -> str:
+    """Return what a bundle's manifest says of its key (base64): the same key or another, and nothing more."""
+    return hashlib.sha256(b"quorum bundle key" + key.encode()).hexdigest()
+
+
 def sweep(workspace: Workspace) -> None:
     """Remove what a killed run left, and releases older than the last ``KEPT_RELEASES``."""
     (workspace.published / "next").unlink(missing_ok=True)
@@ -157,13 +162,13 @@ class Publication:
         # the key is 128 random bits in hex, so it cannot end the literal
         query = f"select * from tenant.{TENANT_DAILY} where tenant_key = '{bundle.tenant_key}' order by activity_date"
         digest = self._digest(source, query)
-        key_check = hashlib.sha256(b"quorum bundle key" + bundle.key.encode()).hexdigest()
-        if self._reused(name, digest, key_check):
+        check = key_check(bundle.key)
+        if self._reused(name, digest, check):
             return
         self._changed = True
         rows = self._database(source, folder / "tenant.duckdb", TENANT_DAILY, query, bundle.key)
         relations = {TENANT_DAILY: {"rows": rows, "digest": digest}}
-        self._manifest(folder, relations, {"exact": True, "key_check": key_check})
+        self._manifest(folder, relations, {"exact": True, "key_check": check})
 
     def _reused(self, name: str, digest: str, key_check: str | None = None) -> bool:
         """Link the last release's files into this one where they hold the same relation under the same key."""

@@ -134,15 +134,11 @@ def of_keys(workspace: Workspace, keyring: Keyring, tenant: str | None) -> dict[
     tenants = keyring.tenants()
     if tenant is None:
         return {"tenants": len(tenants), "development_key": keyring.development}
-    if tenant not in tenants:
-        raise BadInput("this tenant has no keys: it is neither on the registry nor has it sent events")
-    tenant_key = tenants[tenant].tenant_key
-    bundle = workspace.published / "current" / "tenants" / tenant_key / "tenant.duckdb"
-    return {
-        "tenant_key": tenant_key,
-        "bundle_key": keyring.bundle_key(tenant),
-        "bundle": bundle if bundle.exists() else None,
-    }
+    tenant_key, key = keyring.of(tenant).tenant_key, keyring.bundle_key(tenant)
+    folder = workspace.published / "current" / "tenants" / tenant_key
+    # after a rotation the bundle of the last night still wants the key before this one
+    opens = folder.is_dir() and publish.manifest(folder)["privacy"]["key_check"] == publish.key_check(key)
+    return {"tenant_key": tenant_key, "bundle_key": key, "bundle": folder / "tenant.duckdb" if opens else None}
 
 
 def render(name: str, found: Mapping[str, Any]) -> str:
@@ -245,6 +241,16 @@ def _status(found: Mapping[str, Any]) -> str:
 
 
 def _keys(found: Mapping[str, Any]) -> str:
+    if "rotated" in found:
+        return (
+            f"{found['rotated']:,} tenants rotated. The next night publishes their bundles under new keys: hand these "
+            "over with `quorum keys --tenant <tenant_id>`."
+        )
+    if "shredded" in found:
+        return f"The keys of {found['tenant_key']} are destroyed. Remove copies of the keyring from backups too."
+    if "rewrapped" in found:
+        begins = "All keys are wrapped by" if found["rewrapped"] else "All keys were wrapped already by"
+        return f"{begins} the new master key: set QUORUM_MASTER_KEY to it, and forget the old one."
     if "bundle_key" not in found:
         return f"{found['tenants']:,} tenants have keys. `quorum keys --tenant <tenant_id>` hands one over."
     lines = [f"tenant_key  {found['tenant_key']}", f"bundle_key  {found['bundle_key']}"]
@@ -255,6 +261,8 @@ def _keys(found: Mapping[str, Any]) -> str:
             f"  attach '{found['bundle']}' as bundle (read_only, encryption_key '{found['bundle_key']}');",
             "  from bundle.mart_tenant_daily;",
         ]
+    else:
+        lines.append("no bundle that is published opens with it; the next night may bring one")
     return "\n".join(lines)
 
 

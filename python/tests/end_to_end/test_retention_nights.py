@@ -45,7 +45,8 @@ def urls(workspace: Workspace) -> list[tuple[Any, ...]]:
 
 def test_rows_and_fields_go_when_their_time_has_come(tmp_path: Path) -> None:
     workspace = worlds.registered(
-        tmp_path, [registered("acme", retention_days=str(DAYS)), registered("globex", retention_days="365")]
+        tmp_path,
+        [registered(tenant, retention_days=days) for tenant, days in (("acme", "30"), ("globex", "365"), ("*", "30"))],
     )
     (workspace.registry / "retention.csv").write_text(f"tenant_id,class,days\nacme,url,{URL_DAYS}\n")
     old = sent(DAYS - 2, "old")
