@@ -1,7 +1,7 @@
 {#- A field that nobody decided about would be dropped without a word, and so would one whose action no model can do.
     The decisions are looked at where they have just been built. -#}
 {% macro refuse_undecided_fields(decisions) -%}
-    {%- if execute and flags.WHICH in ('build', 'run', 'retry') -%}
+    {%- if execute and flags.WHICH in ('build', 'run', 'retry') and not flags.EMPTY -%}
         {%- set actions, forms = {}, forms_of_fields() -%}
         {%- for row in run_query('select source_format, field, action, audience from ' ~ decisions) -%}
             {%- do actions.update({(row['source_format'], row['field']): row['action']}) -%}

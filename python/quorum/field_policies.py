@@ -5,6 +5,8 @@ a field of the contract can take is what the models have a form for; a property 
 """
 
 import csv
+import hashlib
+import json
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -86,6 +88,11 @@ def overrides(folder: Path, before: list[dict[str, str]], forms: Forms) -> list[
         narrowest = min((other["audience"] for other in replaced), key=AUDIENCES.index)
         row["audience"] = AUDIENCES[0] if row["action"] == "drop" else narrowest
     return rows
+
+
+def digest(before: list[dict[str, str]], changes: list[dict[str, str]]) -> str:
+    """Return the SHA-256 over what is shipped and what the workspace makes of it."""
+    return hashlib.sha256(json.dumps([before, changes]).encode()).hexdigest()
 
 
 def _refuse_unreadable(where: str, row: dict[str, str], earlier: list[dict[str, str]]) -> None:

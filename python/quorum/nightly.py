@@ -14,7 +14,11 @@ import pyarrow as pa
 
 from quorum import (
     catalog,
+<<<<<<< HEAD
     expiry,
+=======
+    field_map,
+>>>>>>> policy
     field_policies,
     forgetting,
     intake,
@@ -187,12 +191,20 @@ class _Night:
         tenants = registry.load(self.workspace.registry)
         plan = tracking_plan.load(self.workspace.registry)
         self._policies = load_policies(self.workspace, self._dbt)
+<<<<<<< HEAD
         fields = self._field_overrides()
         shipped = settings.project_directory() / "seeds" / "policy" / "retention.csv"
         days = retention.load(self.workspace.registry, shipped, tenants)
         expiry.refuse_needed(days)
+=======
+        seeds = settings.project_directory() / "seeds" / "policy"
+        forms = catalog.field_forms(self._dbt.manifest())
+        shipped = field_policies.shipped(seeds / "field_policies.csv", forms)
+        fields = field_policies.overrides(self.workspace.policy, shipped, forms)
+        days = retention.load(self.workspace.registry, seeds / "retention.csv", tenants)
+>>>>>>> policy
         digests = {"registry": tenants.digest, "tracking_plan": tracking_plan.digest(plan)}
-        digests["retention"] = retention.digest(days)
+        digests |= {"fields": field_policies.digest(shipped, fields), "retention": retention.digest(days)}
         self._audit.append("policy", version=self._policies.version, **digests)
         publish.sweep(self.workspace)
         rekey.finish(self.workspace, self._keyring, self._progress)
@@ -202,6 +214,7 @@ class _Night:
             warehouse.replace(connection, "registry_tenants", tenants.to_arrow())
             warehouse.replace(connection, "tracking_plan", plan)
             warehouse.replace(connection, "class_retention", days)
+            warehouse.replace(connection, "field_map", field_map.table(self._dbt.manifest()))
             warehouse.replace(connection, "field_policy_overrides", pa.Table.from_pylist(fields, FIELD_POLICIES))
             self.report.problems = forgetting.mend(self.workspace, connection)
         self._registered = {row.tenant_id for row in tenants.rows}
@@ -214,11 +227,6 @@ class _Night:
     def work_off(self) -> None:
         """Judge all that is queued."""
         intake.work_off(self.workspace, self._dbt, self._keyring, self._registered, self._progress)
-
-    def _field_overrides(self) -> list[dict[str, str]]:
-        shipped = settings.project_directory() / "seeds" / "policy" / "field_policies.csv"
-        forms = catalog.field_forms(self._dbt.manifest())
-        return field_policies.overrides(self.workspace.policy, field_policies.shipped(shipped, forms), forms)
 
     def build(self) -> None:
         """Build the tenant plane, as far as the new events reach."""

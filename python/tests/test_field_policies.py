@@ -7,7 +7,7 @@ import pytest
 
 from quorum.catalog import field_forms
 from quorum.errors import BadInput, QuorumError, Refused
-from quorum.field_policies import STRICTNESS, SUITABLE, Forms, overrides, shipped
+from quorum.field_policies import STRICTNESS, SUITABLE, Forms, digest, overrides, shipped
 from quorum.runner import Dbt
 from quorum.settings import formats, project_directory
 from quorum.workspace import Workspace
@@ -171,3 +171,9 @@ def test_a_row_for_all_formats_loosens_none(tmp_path: Path, forms: Forms) -> Non
 def test_without_a_file_nothing_is_overridden(tmp_path: Path, forms: Forms) -> None:
     before: list[dict[str, Any]] = shipped(SHIPPED, forms)
     assert overrides(tmp_path, before, forms) == []
+
+
+def test_the_digest_is_of_both(tmp_path: Path, forms: Forms) -> None:
+    before = shipped(SHIPPED, forms)
+    changes = read(tmp_path, forms, "*,country,geography,drop")
+    assert len({digest(before, []), digest(before, changes), digest(before[1:], changes)}) == 3

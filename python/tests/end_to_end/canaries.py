@@ -4,15 +4,17 @@ import csv
 import gzip
 import json
 import os
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date, timedelta
+from itertools import cycle
 from typing import Any
 from urllib.parse import quote
 
 from quorum.keyring import MASTER_KEY_VARIABLE, Keyring, pads
 from quorum.workspace import Workspace
-from tests.end_to_end.leaks import Canary
+from tests.end_to_end.spellings import Canary
 
 LISTED = "acme-001"  # a tenant of every simulated world
 TEXT_FIELDS = (
@@ -23,12 +25,46 @@ TEXT_FIELDS = (
 KINDS: dict[str, Callable[[int], str]] = {
     "email": lambda n: f"Ada.Lovelace.{n:04}@leak.example",
     "phone": lambda n: f"+49 1512 {n:07}",
-    "name": lambda n: f"Zoë Quxley {n:04}",
-    "token": lambda n: f"tok_live_{n:06}_feedface",
-    "ipv4": lambda n: f"10.{n // 200}.{n % 200}.177",
-    "ipv6": lambda n: f"fd00:{n:x}:{n:x}:{n:x}::1:177",
     "number": lambda n: str(4915120000000 + n),
+    "name": lambda n: f"Zoë Quxley {n:04}",
+    "Greek name": lambda n: f"Ελένη Παππά {n:04}",
+    "Cyrillic name": lambda n: f"Анна Ёлкина {n:04}",
+    "Chinese name": lambda n: f"欧阳娜娜{n:04}",
+    "Arabic name": lambda n: f"مريم الفاسي {n:04}",
+    "API key": lambda n: f"sk_live_{n:06}_feedface",
+    "JWT": lambda n: f"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOi{n:06}.c2lnbmF0dXJl",
+    "session cookie": lambda n: f"sid={n:06}38afes7a8; Path=/",
+    "password": lambda n: f"Tr0ub4dor&3-{n:04}!",
+    "IPv4 address": lambda n: f"10.{n // 200}.{n % 200}.177",
+    "IPv6 address": lambda n: f"fd00:{n:x}:{n:x}:{n:x}::1:177",
+    "MAC address": lambda n: f"00:1b:{n >> 8:02x}:{n & 255:02x}:3a:b7",
+    "card number": lambda n: f"4556 7375 8689 {n:04}",
+    "IBAN": lambda n: f"DE44 5001 0517 5407 {n:04} 31",
+    "national id": lambda n: f"078-05-{n:04}",
+    "date of birth": lambda n: str(date(1900, 1, 1) + timedelta(days=n)),
+    "coordinates": lambda n: f"52.5{n:04}, 13.4{n:04}",
+    "postal address": lambda n: f"{n} Rue de l'Église, 75004 Paris",
+    "licence plate": lambda n: f"B-QX {n:04} E",
+    "user id": lambda n: f"User  {n:04} of QX",
+    "URL with a password": lambda n: f"https://ada:s3cret-{n:04}@db.leak.example/",
 }
+
+# What a tracker may have done to a value before it was sent.
+ENCODINGS: dict[str, Callable[[str], str]] = {
+    "none": str,
+    "URL, twice": lambda value: quote(quote(value, safe=""), safe=""),
+    "base64 of URL": lambda value: _base64(quote(value, safe="")),
+    "base64, twice": lambda value: _base64(f"to {_base64(value)}"),
+    "URL of base64": lambda value: quote(_base64(f"a {value}"), safe=""),
+    "JSON in JSON": lambda value: json.dumps(json.dumps({"to": value})),
+    "base64 of JSON": lambda value: _base64(json.dumps({"to": value})),
+    "hex of URL": lambda value: quote(value, safe="").encode().hex(),
+    "base64 of hex": lambda value: _base64(value.encode().hex()),
+}
+
+
+def _base64(text: str) -> str:
+    return b64encode(text.encode()).decode()
 
 
 @dataclass
@@ -44,11 +80,11 @@ class Planter:
         return value
 
 
-def planted_row(plant: Planter, kind: str, **given: Any) -> dict[str, Any]:
+def planted_row(plant: Planter, kind: str, encoding: str = "none", **given: Any) -> dict[str, Any]:
     """Return a row of the format `quorum` with canaries in each field, and in each place of a field."""
 
     def new() -> str:
-        return plant(kind)
+        return ENCODINGS[encoding](plant(kind))
 
     return {
         "tenant_id": LISTED,
@@ -83,10 +119,12 @@ def plant_everywhere(workspace: Workspace, plant: Planter, unread: Planter) -> N
     def line(**given: Any) -> bytes:
         return json.dumps(planted_row(plant, "email", **given)).encode()
 
+    # a date in the place of the time of receipt would be one
+    times = {"received_at": "2026-03-28T10:00:05Z"}
+    encodings = cycle(ENCODINGS)
     accepted = [
-        json.dumps(planted_row(plant, kind), ensure_ascii=ascii_only).encode()
-        for kind in KINDS
-        for ascii_only in (True, False)
+        json.dumps(planted_row(plant, kind, next(encodings), **times), ensure_ascii=rank % 2 == 0).encode()
+        for rank, kind in enumerate([*KINDS, *KINDS])
     ]
     refused = [
         line()[:-1],
@@ -107,18 +145,18 @@ def plant_everywhere(workspace: Workspace, plant: Planter, unread: Planter) -> N
         "created_at": "2026-03-28T10:00:00Z",
         "payload": {"action": plant("email"), "commits": [{"author": {"email": plant("email")}}]},
     }
-    edit = {"time": "2026-03-28T10:00:00Z", "channel": channel, "user": plant("ipv4"), "comment": plant("name")}
+    edit = {"time": "2026-03-28T10:00:00Z", "channel": channel, "user": plant("IPv4 address"), "comment": plant("name")}
     folder = f"quorum/tenant={quote(theirs)}"
     files = {
         f"quorum/{plant('email')}.jsonl": b"\n".join([*accepted, *refused]),
         f"{folder}/{plant('name')}.jsonl": line(tenant_id=None) + b"\n" + line(tenant_id=LISTED),
         f"quorum/tenant={plant('email')}/{plant('phone')}.jsonl": line(tenant_id=None),
         f"github/{plant('name')}.json": json.dumps(push).encode(),
-        f"wikimedia/{plant('token')}.json": json.dumps(edit).encode(),
+        f"wikimedia/{plant('API key')}.json": json.dumps(edit).encode(),
         # the three that are not taken
         f"quorum/{unread('email')}.txt": b"of no known kind",
         f"{folder}/{unread('phone')}.jsonl.gz": gzip.compress(accepted[0])[:-9],
-        f"{folder}/{unread('token')}.jsonl": b"",
+        f"{folder}/{unread('API key')}.jsonl": b"",
     }
     for name, content in files.items():
         path = workspace.landing / name

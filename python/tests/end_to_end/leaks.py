@@ -4,27 +4,25 @@ It reads what a person could read: the bytes and the name of every file, and eve
 Parquet file. DuckDB compresses text (FSST), so the bytes of its files prove nothing and its rows are read too.
 """
 
-import base64
-import hashlib
-import json
+import io
 import sqlite3
-from collections import defaultdict
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from urllib.parse import quote
 
 import duckdb
-import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
+import pyarrow as pa
 
 from quorum.encryption import load_encryption
+from tests.end_to_end.multi_search import MultiSearch
+from tests.end_to_end.spellings import Canary, spellings
 
 CATALOGS = ("duckdb_tables", "duckdb_views", "duckdb_columns", "duckdb_schemas", "duckdb_functions", "duckdb_types")
-
-Canary = str | bytes
 
 
 @dataclass(frozen=True)
@@ -46,59 +44,13 @@ class Leak:
 
 
 def leaks(canaries: Iterable[Canary], places: Iterable[Place]) -> set[Leak]:
-    search = _Search(canaries)
+    search = _search(frozenset(canaries))
     return {Leak(each.file, each.part, canary) for each in places for canary in search.found_in(each.content)}
 
 
-def forms(canary: Canary) -> set[bytes]:
-    """Return the spellings that a value can be read from, and the hashes without a key that it can be guessed from."""
-    if isinstance(canary, bytes):
-        values, found = {canary}, {_as_duckdb_shows(canary)}
-    else:
-        values = {spelt.encode() for spelt in (canary, canary.lower(), canary.upper())}
-        found = {json.dumps(canary)[1:-1].encode()}
-    for value in values:
-        found |= {value, quote(value, safe="").encode(), value.hex().encode()}
-        found |= {_inside_base64(value, before) for before in range(3)}
-        found |= {hashlib.new(name, value).hexdigest()[:32].encode() for name in ("md5", "sha1", "sha256")}
-    return {form.lower() for form in found}
-
-
-def _as_duckdb_shows(blob: bytes) -> bytes:
-    plain = set(range(32, 127)) - set(b"\\'\"")
-    return b"".join(bytes([byte]) if byte in plain else b"\\x%02X" % byte for byte in blob)
-
-
-def _inside_base64(value: bytes, before: int) -> bytes:
-    """Return the characters of a base64 text that depend on the value alone, where ``before`` bytes precede it."""
-    encoded = base64.b64encode(bytes(before) + value)
-    return encoded[-(-before * 8 // 6) : (before + len(value)) * 8 // 6]
-
-
-class _Search:
-    """Finds any of many texts, whatever their case: first by eight bytes, all at once, then by the rest."""
-
-    def __init__(self, canaries: Iterable[Canary]) -> None:
-        self._forms: dict[bytes, list[tuple[bytes, Canary]]] = defaultdict(list)
-        for canary in canaries:
-            for form in forms(canary):
-                if len(form) < 8:
-                    raise ValueError("a canary this short would be found by chance")
-                self._forms[form[:8]].append((form, canary))
-        self._heads = np.sort(np.frombuffer(b"".join(self._forms), np.uint64))
-
-    def found_in(self, content: bytes) -> set[Canary]:
-        content = content.lower()
-        if len(content) < 8:
-            return set()
-        windows = sliding_window_view(np.frombuffer(content, np.uint8), 8).view(np.uint64)[:, 0]
-        nearest = self._heads[np.searchsorted(self._heads, windows).clip(max=len(self._heads) - 1)]
-        return {
-            canary
-            for at in np.flatnonzero(nearest == windows)
-            for form, canary in self._forms[content[at : at + 8]]
-            if content.startswith(form, at)
-        }
+@cache
+def _search(canaries: frozenset[Canary]) -> MultiSearch[Canary]:
+    return MultiSearch(spellings(canaries))
 
 
 def places(root: Path, bundle_keys: Mapping[str, str] = MappingProxyType({})) -> Iterator[Place]:
@@ -111,8 +63,22 @@ def places(root: Path, bundle_keys: Mapping[str, str] = MappingProxyType({})) ->
         elif path.is_file():
             content = path.read_bytes()
             yield Place(file, "its bytes", content)
+            for member, unpacked in _unpacked(content):
+                yield Place(file, member, unpacked)
             for relation, rows in _relations(path, content, bundle_keys.get(path.parent.name)):
                 yield Place(file, relation, rows)
+
+
+def _unpacked(content: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield what a compressed file holds; of one that is cut short, what can be read."""
+    if content.startswith(b"\x1f\x8b"):
+        yield "unpacked", zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(content)
+    elif content.startswith(b"PK\x03\x04"):
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for member in archive.namelist():
+                yield member, member.encode() + archive.read(member)
+    elif content.startswith(b"\x28\xb5\x2f\xfd"):
+        yield "unpacked", pa.CompressedInputStream(pa.BufferReader(content), "zstd").read()
 
 
 def _relations(path: Path, content: bytes, key: str | None) -> Iterator[tuple[str, bytes]]:

@@ -86,6 +86,8 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
         worlds.land(workspace, "tenant=acme/events.jsonl", lines, source_format)
         hostile = [json.dumps(row) for case in cases(source_format) for row in spoilt(case.landed)]
         worlds.land(workspace, "tenant=hostile/events.jsonl", hostile, source_format)
+    worlds.land(workspace, "names.jsonl", [{f"name {n}": n} for n in range(2100)], "github")
+    worlds.land(workspace, "names.jsonl", [{f"name {n}": n for n in range(600)}], "wikimedia")
     return Night(workspace, worlds.build(workspace))
 
 
@@ -140,3 +142,58 @@ def test_nothing_that_is_sent_breaks_the_night(night: Night, source_format: str)
 def test_a_page_view_is_one_feature_in_every_format(night: Night) -> None:
     query = "select distinct source_format from int_events where feature = 'page_view' and event_name <> 'unlisted'"
     assert {name for (name,) in worlds.fetch(night.workspace, "tenant", query)} == {*FORMATS}
+
+
+INVENTORY = "select * exclude (source_format) from gov_data_inventory where source_format = ?"
+
+
+@pytest.mark.parametrize("source_format", FORMATS)
+def test_every_key_that_landed_is_in_the_inventory(night: Night, source_format: str) -> None:
+    """With its name, or by the objects in it that are listed one by one."""
+    listed = {row[0] for row in worlds.fetch(night.workspace, "restricted", INVENTORY, [source_format])}
+    holders = {name[: match.start()] for name in listed for match in re.finditer(r"[.\[]", name)}
+    keys = {key for case in cases(source_format) for key in case.landed}
+    assert not keys - listed - holders
+
+
+FATES = [
+    ("posthog", "person_id", None, "never read", None, None, "restricted", None),
+    ("posthog", "distinct_id", "user_id", "taken", "tokenise", "user_key", "tenant", None),
+    ("posthog", "distinct_id", "anonymous_id", "taken", "tokenise", "anonymous_key", "tenant", None),
+    ("posthog", "properties.$ip", "ip", "taken", "truncate", "ip_network", "tenant", 90),
+    ("posthog", "properties.$is_identified", "user_id", "taken", "tokenise", "user_key", "tenant", None),
+    ("posthog", "properties", "properties", "dropped", "drop", None, "restricted", 90),
+    (
+        "ga4",
+        "event_params.session_engaged",
+        "properties.session_engaged",
+        "taken",
+        "keep",
+        "properties",
+        "tenant",
+        None,
+    ),
+    ("ga4", "event_params.page_location", "url", "taken", "strip", "url_path", "tenant", 365),
+    ("rudderstack", "sentAt", "sent_at", "dropped", "drop", None, "restricted", None),
+    ("snowplow", "app_id", "properties.app_id", "dropped", "drop", None, "restricted", 90),
+    ("segment", "messageId", "event_id", "taken", "tokenise_exact", "event_key", "tenant", None),
+]
+
+
+@pytest.mark.parametrize("row", FATES, ids=lambda row: f"{row[0]} {row[1]} {row[2]}")
+def test_the_inventory_says_what_becomes_of(night: Night, row: tuple[Any, ...]) -> None:
+    columns = "raw_field, contract_field, fate, action, event_column, audience, retention_days"
+    query = f"select {columns} from gov_data_inventory where source_format = ? and raw_field = ? "
+    found = worlds.fetch(night.workspace, "restricted", f"{query} order by all", row[:2])
+    assert row[1:] in found
+    assert all(each == row[1:] or each[1] != row[2] for each in found)
+
+
+def test_names_that_are_seen_are_bounded_and_have_a_day(night: Night) -> None:
+    query = "select source_format, count(*), min(first_seen_on), max(last_seen_on) from gov_fields group by all"
+    rows = worlds.fetch(night.workspace, "restricted", query)
+    assert {source_format: count for source_format, count, *_ in rows if source_format not in FORMATS} == {
+        "github": 2001,  # of a batch, the last stands for the others
+        "wikimedia": 500,  # of an object
+    }
+    assert {day for row in rows for day in row[2:]} == {worlds.LAST_DAY}

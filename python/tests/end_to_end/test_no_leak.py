@@ -3,9 +3,11 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +18,10 @@ from quorum import cli, expectations, nightly, settings
 from quorum.keyring import MASTER_KEY_VARIABLE
 from quorum.workspace import Workspace
 from tests.end_to_end import worlds
-from tests.end_to_end.canaries import Planter, bundle_keys, canaries, plant_everywhere, secrets
+from tests.end_to_end.canaries import KINDS, Planter, bundle_keys, canaries, plant_everywhere, secrets
 from tests.end_to_end.conftest import Night as NightBefore
-from tests.end_to_end.leaks import Canary, Leak, leaks, places
+from tests.end_to_end.leaks import Leak, leaks, places
+from tests.end_to_end.spellings import Canary
 
 PROJECT = settings.project_directory()
 RESTRICTED = {"landing", "restricted", "keyring", "registry", "truth"}
@@ -55,22 +58,33 @@ class Planted:
 
     def night(self, name: str, *command: str, **environment: str) -> Night:
         """Run a command in folders of its own, then search them and the workspace."""
+        return self._ended(name, command, environment, None)
+
+    def killed_night(self, name: str, after: str, *command: str) -> Night:
+        """Run a command, and kill it once it has said what it does next."""
+        return self._ended(name, command, {}, after)
+
+    def _ended(self, name: str, command: tuple[str, ...], environment: dict[str, str], after: str | None) -> Night:
         outside = self.root / name
         for folder in ("home", "temporary", "cwd"):
             (outside / folder).mkdir(parents=True)
         environment |= {"HOME": f"{outside}/home", "TMPDIR": f"{outside}/temporary"}
         environment |= {"QUORUM_WORKSPACE": str(self.workspace.root)}
         with (outside / "stdout").open("wb") as stdout, (outside / "stderr").open("wb") as stderr:
-            ended = subprocess.run(
+            running = subprocess.Popen(
                 [Path(sys.executable).with_name(command[0]), *command[1:]],
                 cwd=outside / "cwd",
                 env=os.environ | environment,
                 stdout=stdout,
                 stderr=stderr,
-                check=False,
             )
+            while after and running.poll() is None and after not in (outside / "stderr").read_text():
+                time.sleep(0.05)
+            if after:
+                running.kill()
+            running.wait()
         found = leaks(self.canaries | self.secrets, places(self.root, bundle_keys(self.workspace)))
-        return Night(ended.returncode, (outside / "stderr").read_text(), found)
+        return Night(running.returncode, (outside / "stderr").read_text(), found)
 
 
 @pytest.fixture(scope="module")
@@ -88,10 +102,11 @@ def planted(simulated_night: NightBefore, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def nights(planted: Planted) -> dict[str, Night]:
-    """Fail a night while raw rows are in the batch, build by hand over them, and end a night well."""
+    """Kill a night, fail one while raw rows are in the batch, build by hand over them, and end a night well."""
     by_hand = planted.root / "build by hand"
     as_of = f"--as-of={worlds.LAST_DAY}"
     return {
+        "killed run": planted.killed_night("killed run", "redacting them", "quorum", "run", as_of),
         "failed run": planted.night("failed run", "quorum", "run", as_of, QUORUM_PROJECT=str(broken(planted.root))),
         "build by hand": planted.night(
             "build by hand",
@@ -106,7 +121,7 @@ def nights(planted: Planted) -> dict[str, Night]:
     }
 
 
-NIGHTS = ("failed run", "build by hand", "good run")
+NIGHTS = ("killed run", "failed run", "build by hand", "good run")
 
 
 def broken(root: Path) -> Path:
@@ -142,11 +157,16 @@ def test_no_key_leaves_the_keyring(planted: Planted, nights: dict[str, Night], n
     assert not {leak for leak in nights[name].found if leak.canary in sought}
 
 
-@pytest.mark.parametrize("name", ["failed run", "build by hand"])
+@pytest.mark.parametrize("name", ["killed run", "failed run", "build by hand"])
 def test_every_canary_is_there_to_be_found(planted: Planted, nights: dict[str, Night], name: str) -> None:
     """While their lines are in the batch: a night that ends well keeps whole only those that it refused."""
     rows = {leak for leak in nights[name].found if leak.file.name == "restricted.duckdb" and leak.part != "its bytes"}
     assert set(planted.plant.planted) <= {leak.canary for leak in rows}
+
+
+def test_there_are_a_thousand_of_many_kinds(planted: Planted) -> None:
+    assert len(KINDS) >= 20
+    assert len(set(planted.plant.planted)) >= 1000
 
 
 def test_only_the_owner_reads_the_restricted_plane(planted: Planted, nights: dict[str, Night]) -> None:
@@ -155,6 +175,7 @@ def test_only_the_owner_reads_the_restricted_plane(planted: Planted, nights: dic
 
 
 def test_nights_end_as_they_should(nights: dict[str, Night]) -> None:
+    assert nights["killed run"].exit_code == -signal.SIGKILL
     assert nights["failed run"].exit_code == 1
     assert {"no_user", "users_as_numbers"} <= set(re.findall(r"\w+", nights["failed run"].stderr))
     log = Path("workspace/restricted/dbt/logs/dbt.log")
@@ -186,8 +207,10 @@ def test_a_gate_that_fails_names_no_value(
 
     (tmp_path / "printed").write_text(printed.out + printed.err)
     failing: set[Canary] = set(bundle_keys(planted.workspace))
-    found = leaks(failing, places(tmp_path, bundle_keys(planted.workspace)))
-    assert {leak.file.parts[0] for leak in found} == {"workspace"}
+    found = leaks(failing | planted.canaries | planted.secrets, places(tmp_path, bundle_keys(planted.workspace)))
+    assert {leak.file.parts[0] for leak in found if leak.canary in failing} == {"workspace"}
+    assert not {leak for leak in found if leak.canary not in failing and is_public(leak.file)}
+    assert not {leak for leak in found if leak.canary in planted.secrets}
 
 
 def test_an_unexpected_error_prints_no_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
