@@ -58,6 +58,7 @@ PASSING = {
         "int_events_displaced",
         "int_batch_rows",
         "gov_landed_properties",
+        "gov_landed_fields",
     ),
     "tenant": ("int_affected_sessions", "int_affected_days", "int_affected_windows"),
 }

@@ -137,7 +137,7 @@ def _mark(
         elif people:
             known = subjects.of_people(key, tenant_id, people)
         else:
-            erasure_search.find_tenant(connection, tenant_id, keys.tenant_key if keys else None)
+            erasure_search.find_tenant(connection, workspace, tenant_id, keys.tenant_key if keys else None)
             known = {subjects.of_tenant(key, tenant_id)}
         erasure_search.forget_search(connection)
         rows = dict(connection.execute("select place, count(*) from found group by place order by place").fetchall())

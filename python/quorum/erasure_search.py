@@ -165,6 +165,38 @@ and kept.first_seen_at >= gone.first_at
 and kept.last_seen_at <= gone.last_at
 """
 
+# Names of fields that nobody asked for may be somebody's. Of one that others send too nothing is lost: it is back with
+# their next row.
+FIELDS = """
+delete from gov_fields
+using (
+    with lines as (
+        select files.source_format, read_lines.line
+        from read_lines
+        inner join landing_files as files using (landing_file)
+        where json_valid(read_lines.line)
+    ),
+    containers as (
+        select distinct
+            source_format,
+            regexp_replace(raw_field, '[.][^.]*$', '') as parent
+        from field_map
+        where contains(raw_field, '.')
+    )
+    select source_format, unnest(json_keys(line)) as raw_field
+    from lines
+    union
+    select
+        lines.source_format,
+        parent || '.' || unnest(json_keys(lines.line, '$."' || replace(parent, '.', '"."') || '"'))
+    from lines
+    inner join containers using (source_format)
+) as sent
+where gov_fields.source_format = sent.source_format
+and gov_fields.raw_field = sent.raw_field
+and (gov_fields.source_format, gov_fields.raw_field) not in (select source_format, raw_field from field_map)
+"""
+
 OF_TENANT = """
 insert into found
 select 'events', landing_file, landing_row, null from tenant.int_events where tenant_key = $tenant_key
@@ -203,7 +235,7 @@ def find_people(
     keys: TenantKeys,
     people: Sequence[Person],
 ) -> None:
-    """Put the rows of these people into ``found``, and take what only they sent out of ``gov_properties``."""
+    """Put the rows of these people into ``found``, and take the names of what they sent out of governance."""
     wanted = [
         {"kind": each.kind, "is_exact": exact, "token": token(keys, each.kind, spelling), "spelling": spelling}
         for each in people
@@ -222,6 +254,7 @@ def find_people(
     connection.execute(QUARANTINED, {"tenant_id": tenant_id, "pattern": pattern(people)})
     _read_found(connection, workspace)
     connection.execute(PROPERTIES)
+    connection.execute(FIELDS)
 
 
 def subjects(connection: duckdb.DuckDBPyConnection, key: bytes, tenant_id: str, people: Sequence[Person]) -> set[str]:
@@ -233,10 +266,14 @@ def subjects(connection: duckdb.DuckDBPyConnection, key: bytes, tenant_id: str, 
     }
 
 
-def find_tenant(connection: duckdb.DuckDBPyConnection, tenant_id: str, tenant_key: str | None) -> None:
-    """Put all rows of a tenant into ``found``, and take what it sent out of ``gov_properties``."""
+def find_tenant(
+    connection: duckdb.DuckDBPyConnection, workspace: Workspace, tenant_id: str, tenant_key: str | None
+) -> None:
+    """Put all rows of a tenant into ``found``, and take the names of what it sent out of governance."""
     connection.execute(OF_TENANT, {"tenant_id": tenant_id, "tenant_key": tenant_key})
     connection.execute("delete from gov_properties where tenant_id = ?", [tenant_id])
+    _read_found(connection, workspace)
+    connection.execute(FIELDS)
 
 
 def forget_search(connection: duckdb.DuckDBPyConnection) -> None:

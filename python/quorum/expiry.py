@@ -163,6 +163,7 @@ def expire_rows(workspace: Workspace, keyring: Keyring, as_of: date) -> int:
             "delete from gov_properties using limits "
             "where gov_properties.tenant_id = limits.tenant_id and gov_properties.last_seen_at < limits.expired_on"
         )
+        connection.execute("delete from gov_fields where last_seen_on < (select min(expired_on) from limits)")
         connection.commit()
         return count
 

@@ -14,11 +14,8 @@ import pyarrow as pa
 
 from quorum import (
     catalog,
-<<<<<<< HEAD
     expiry,
-=======
     field_map,
->>>>>>> policy
     field_policies,
     forgetting,
     intake,
@@ -191,18 +188,12 @@ class _Night:
         tenants = registry.load(self.workspace.registry)
         plan = tracking_plan.load(self.workspace.registry)
         self._policies = load_policies(self.workspace, self._dbt)
-<<<<<<< HEAD
-        fields = self._field_overrides()
-        shipped = settings.project_directory() / "seeds" / "policy" / "retention.csv"
-        days = retention.load(self.workspace.registry, shipped, tenants)
-        expiry.refuse_needed(days)
-=======
         seeds = settings.project_directory() / "seeds" / "policy"
         forms = catalog.field_forms(self._dbt.manifest())
         shipped = field_policies.shipped(seeds / "field_policies.csv", forms)
         fields = field_policies.overrides(self.workspace.policy, shipped, forms)
         days = retention.load(self.workspace.registry, seeds / "retention.csv", tenants)
->>>>>>> policy
+        expiry.refuse_needed(days)
         digests = {"registry": tenants.digest, "tracking_plan": tracking_plan.digest(plan)}
         digests |= {"fields": field_policies.digest(shipped, fields), "retention": retention.digest(days)}
         self._audit.append("policy", version=self._policies.version, **digests)

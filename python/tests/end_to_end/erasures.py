@@ -18,7 +18,8 @@ from quorum.workspace import Workspace
 from tests.end_to_end import worlds
 from tests.end_to_end.canaries import bundle_keys
 from tests.end_to_end.histories import event, registered
-from tests.end_to_end.leaks import Canary, Place, places
+from tests.end_to_end.leaks import Place, places
+from tests.end_to_end.spellings import Canary
 
 Row = dict[str, Any]
 Kept = Callable[[Row | str], bool]
@@ -49,6 +50,7 @@ def sent(user: str | None, number: int, hours: float, tenant: str = "acme", **mo
         "anonymous_id": mark(owner, "device-0001") if user in GONE else None,
         "url": f"https://app.example/{mark(owner, 'search')}",
         "properties": {"plan": "pro", mark(owner, "key-0001"): mark(owner, "comment-1")},
+        mark(owner, "field-0001"): 1,
         **more,
     }
 
@@ -162,7 +164,5 @@ def land_late(workspace: Workspace) -> None:
 
 
 def readable(workspace: Workspace) -> Iterator[Place]:
-    """Yield all that can be read of a workspace, raw files unpacked."""
-    yield from places(workspace.root, bundle_keys(workspace))
-    for path in workspace.landing.rglob("*.gz"):
-        yield Place(path.relative_to(workspace.root), "unpacked", gzip.decompress(path.read_bytes()))
+    """Return all that can be read of a workspace."""
+    return places(workspace.root, bundle_keys(workspace))

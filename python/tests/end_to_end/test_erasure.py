@@ -15,7 +15,8 @@ from quorum.ledger import Ledger
 from quorum.workspace import Workspace
 from tests.end_to_end import erasures, worlds
 from tests.end_to_end.erasures import GONE, STAYING
-from tests.end_to_end.leaks import Canary, Leak, leaks
+from tests.end_to_end.leaks import Leak, leaks
+from tests.end_to_end.spellings import Canary
 from tests.end_to_end.test_backfill import backfill
 from tests.end_to_end.test_nightly import relations
 
@@ -85,8 +86,8 @@ def quarantined(workspace: Workspace) -> list[tuple[Any, ...]]:
 
 def assert_as_if_never(workspace: Workspace, never: Workspace) -> None:
     assert relations(workspace) == relations(never)
-    properties = "from gov_properties order by all"
-    assert worlds.fetch(workspace, "restricted", properties) == worlds.fetch(never, "restricted", properties)
+    for query in ("from gov_properties order by all", "from gov_fields order by all"):
+        assert worlds.fetch(workspace, "restricted", query) == worlds.fetch(never, "restricted", query)
     assert quarantined(workspace) == quarantined(never)
     assert all(read == ended for read, ended in worlds.fetch(workspace, "restricted", ACCOUNTS))
 
