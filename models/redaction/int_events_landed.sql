@@ -12,10 +12,127 @@ run as (
 
 ),
 
+registry as (
+
+    select * from {{ source('control', 'registry_tenants') }}
+
+),
+
+-- the version of the as-of day; before the first one, the first one
+versions as (
+
+    select
+        registry.tenant_id,
+        run.closed_at - registry.retention_days * interval 1 day as expired_at,
+        row_number() over (
+            partition by registry.tenant_id
+            order by
+                registry.valid_from < run.closed_at desc,
+                case when registry.valid_from < run.closed_at then registry.valid_from end desc,
+                registry.valid_from
+        ) as recency
+    from registry
+    cross join run
+
+),
+
 registered as (
 
-    select distinct tenant_id
-    from {{ source('control', 'registry_tenants') }}
+    select
+        tenant_id,
+        expired_at
+    from versions
+    where recency = 1
+
+),
+
+keys as (
+
+    select * from {{ source('keyring', 'tenant_keys') }}
+
+),
+
+erased as (
+
+    select * from {{ source('landing', 'erased_subjects') }}
+
+),
+
+erasure_key as (
+
+    select * from {{ source('keyring', 'erasure_key') }}
+
+),
+
+-- of whom somebody was erased, so that rows of all others cost nothing here
+tenants_with_erased as (
+
+    select
+        keys.tenant_id,
+        erasure_key.inner_pad,
+        erasure_key.outer_pad
+    from keys
+    cross join erasure_key
+    where {{ erased_tenant('erasure_key', 'keys.tenant_id') }} in (select erased.tenant_subject from erased)
+
+),
+
+-- tenants that were erased whole have no keys any more, and only their rows could tell who they were
+erased_tenants as (
+
+    select * from erasure_key
+    where exists (
+        select 1 from erased
+        where erased.subject = erased.tenant_subject
+    )
+
+),
+
+spelling as (
+
+    select
+        source_format,
+        max(action) filter (where field = 'user_id') as user_id_action,
+        max(action) filter (where field = 'anonymous_id') as anonymous_id_action
+    from {{ ref('int_field_decisions') }}
+    group by source_format
+
+),
+
+with_subject as (
+
+    select
+        clocked.*,
+        case when erased_tenants.inner_pad is not null then {{ erased_tenant('erased_tenants', 'clocked.tenant_id') }} end
+            as tenant_subject,
+        case
+            when tenants_with_erased.inner_pad is null then null
+            when clocked.user_id is not null and spelling.user_id_action = 'tokenise_exact'
+                then {{ erased_person('tenants_with_erased', 'user', 'clocked.user_id', case_matters=true) }}
+            when clocked.user_id is not null
+                then {{ erased_person('tenants_with_erased', 'user', 'clocked.user_id') }}
+            when clocked.anonymous_id is not null and spelling.anonymous_id_action = 'tokenise_exact'
+                then {{ erased_person('tenants_with_erased', 'anonymous', 'clocked.anonymous_id', case_matters=true) }}
+            when clocked.anonymous_id is not null
+                then {{ erased_person('tenants_with_erased', 'anonymous', 'clocked.anonymous_id') }}
+        end as person_subject
+    from clocked
+    left join tenants_with_erased on clocked.tenant_id = tenants_with_erased.tenant_id
+    left join erased_tenants on true
+    left join spelling on clocked.source_format = spelling.source_format
+
+),
+
+-- what happened after an erasure is a new start
+with_erasure as (
+
+    select
+        with_subject.*,
+        coalesce(with_subject.occurred_at < person.erased_before, person.subject is not null)
+        or coalesce(with_subject.occurred_at < whole.erased_before, whole.subject is not null) as is_erased
+    from with_subject
+    left join erased as person on with_subject.person_subject = person.subject
+    left join erased as whole on with_subject.tenant_subject = whole.subject
 
 ),
 
@@ -42,16 +159,16 @@ with_plan as (
 planned as (
 
     select
-        clocked.*,
+        with_erasure.*,
         coalesce(own.tenant_id, fallback.tenant_id) is not null as has_plan,
         plans.rules,
-        case when plans.rules is not null then {{ json_members(json_shape('clocked.properties')) }} end as members
-    from clocked
-    left join with_plan as own on clocked.tenant_id = own.tenant_id
+        case when plans.rules is not null then {{ json_members(json_shape('with_erasure.properties')) }} end as members
+    from with_erasure
+    left join with_plan as own on with_erasure.tenant_id = own.tenant_id
     left join with_plan as fallback on fallback.tenant_id = '*'
     left join plans
         on coalesce(own.tenant_id, fallback.tenant_id) = plans.tenant_id
-        and clocked.event_name = plans.event_name
+        and with_erasure.event_name = plans.event_name
 
 ),
 
@@ -62,6 +179,7 @@ judged as (
         planned.{{ column }},
         {%- endfor %}
         case
+            when planned.is_erased then 'erased'
             when planned.defect is not null then planned.defect
             when not planned.is_object then 'unparsable'
             when planned.is_mismatch then 'tenant_mismatch'
@@ -69,6 +187,7 @@ judged as (
             when listed.tenant_id is null and fallback.tenant_id is null then 'unknown_tenant'
             when planned.user_id is null and planned.anonymous_id is null then 'missing_identity'
             when planned.occurred_at is null or planned.occurred_at < timestamp '1990-01-01' then 'bad_timestamp'
+            when planned.occurred_at < coalesce(listed.expired_at, fallback.expired_at) then 'expired'
             when planned.occurred_at > run.closed_at + interval 1 day then 'future_timestamp'
             when planned.occurred_at > planned.received_at + interval 1 day then 'future_timestamp'
             when planned.has_plan and planned.rules is null then 'unplanned_event'

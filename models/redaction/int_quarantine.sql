@@ -27,10 +27,10 @@ refused as (
         landed.landing_row,
         landed.source_format,
         landed.reason,
-        landed.tenant_id,
-        landed.occurred_at,
-        landed.received_at,
-        queued.line as payload
+        {{ unless_forgotten('landed.tenant_id') }} as tenant_id,
+        {{ unless_forgotten('landed.occurred_at') }} as occurred_at,
+        {{ unless_forgotten('landed.received_at') }} as received_at,
+        {{ unless_forgotten('queued.line') }} as payload
     from landed
     inner join queued
         on landed.landing_file = queued.landing_file

@@ -22,6 +22,11 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "run_ended": ("as_of", "release", "policy"),
     "policy_changed": ("changed", "old", "new"),  # digests; old is null the first time
     "keys_created": ("tenants", "tenant_keys"),
+    "keys_rotated": ("epochs",),  # by tenant_key
+    "keys_shredded": ("tenant_key", "epoch"),
+    "master_key_rotated": ("again",),
+    "erasure": ("tenant", "commitments", "rows"),  # commitments: of ids, under a nonce that is on the receipt alone
+    "forgotten": ("blanked_files", "deleted_files", "tenants", "problems"),
     "charged": ("reservation", "population", "release", "period", "period_start", "rho", "delta_gate"),
     "release_published": ("release", "manifest", "bundles", "files", "salt", "inputs"),
     "refused": ("command", "error", "at"),  # at: the function that refused

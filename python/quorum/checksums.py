@@ -62,6 +62,24 @@ class Checksums:
         return sorted(self.digests.keys() - set(names))
 
 
+def relist(file: Path, digest: str | None) -> None:
+    """Give a file another SHA-256 in its folder's ``SHA256SUMS``, or with None take it off, where it is listed."""
+    path = file.with_name(NAME)
+    listed = Checksums.at(file.parent)
+    if listed is None or file.name not in listed.digests:
+        return
+    lines = []
+    for line in path.read_bytes().decode().removesuffix("\n").split("\n"):
+        if _entry(line.removesuffix("\r"))[0] != file.name:
+            lines.append(line)
+        elif digest:
+            mark = 1 if line.startswith("\\") else 0
+            lines.append(line[:mark] + digest + line[mark + 64 :])
+    written = path.with_name(f".{NAME}.new")
+    written.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="")
+    written.replace(path)
+
+
 def integrity(file: Path, checksums: Checksums | None) -> str:
     """Return what would have caught a flipped bit in the file: ``manifest``, ``gzip`` or ``none``."""
     if checksums is not None:

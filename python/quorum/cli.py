@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import date, datetime
@@ -12,7 +11,8 @@ from typing import Any
 
 import click
 
-from quorum import __version__, cli_keys, report, settings
+from quorum import __version__, cli_erase, cli_keys, report, settings
+from quorum.cli_options import as_of_option, progress
 from quorum.errors import BadInput, QuorumError, Refused
 from quorum.workspace import Workspace
 
@@ -83,32 +83,12 @@ def _fail(message: str, code: int) -> None:
     sys.exit(code)
 
 
-def _progress() -> Callable[[str], None]:
-    began = time.monotonic()
-    return lambda step: click.echo(f"[{time.monotonic() - began:6.1f} s] {step}", err=True)
-
-
-def _as_of(_context: click.Context, _parameter: click.Parameter, value: datetime | None) -> date:
-    day = value.date() if value else settings.last_closed_day()
-    if day > settings.last_closed_day():
-        raise click.BadParameter(f"{day} is not over yet, and an answer about it would stand for good")
-    return day
-
-
-as_of_option = click.option(
-    "--as-of",
-    type=click.DateTime(["%Y-%m-%d"]),
-    callback=_as_of,
-    help="The last closed UTC day. Default: yesterday.",
-)
-
-
 @as_of_option
 def run(workspace: Workspace, as_of: date) -> Printed:
     """Do the nightly job: ingest, build, release, check, publish."""
     from quorum import nightly
 
-    return report.of_run(workspace, nightly.run(workspace, as_of, _progress()))
+    return report.of_run(workspace, nightly.run(workspace, as_of, progress()))
 
 
 def _utc_day(_context: click.Context, _parameter: click.Parameter, value: datetime) -> date:
@@ -126,7 +106,7 @@ def backfill(workspace: Workspace, as_of: date, first: date, last: date) -> Prin
 
     if first > last:
         raise BadInput(f"--from {first} is after --to {last}")
-    return report.of_run(workspace, nightly.run(workspace, as_of, _progress(), (first, last)))
+    return report.of_run(workspace, nightly.run(workspace, as_of, progress(), (first, last)))
 
 
 @click.option("--tenants", default=150, show_default=True)
@@ -138,11 +118,11 @@ def demo(workspace: Workspace, tenants: int, users: int, days: int, seed: int) -
     from quorum import nightly
     from quorum.simulate import Shape, simulate
 
-    progress = _progress()
-    progress("simulating")
+    say = progress()
+    say("simulating")
     shape = Shape(tenants=tenants, users=users, days=days, seed=seed)
     simulate(workspace.root, shape)
-    return report.of_run(workspace, nightly.run(workspace, shape.last_day, progress))
+    return report.of_run(workspace, nightly.run(workspace, shape.last_day, say))
 
 
 @click.option("--format", "formats", multiple=True, default=("quorum",), show_default=True, help="Raw formats to land.")
@@ -233,5 +213,5 @@ def verify(workspace: Workspace, written_down: str | None, accept_loss: bool) ->
     }
 
 
-for each in (run, backfill, demo, init, simulate, plan, ledger, status, verify, cli_keys.keys):
+for each in (run, backfill, demo, init, simulate, plan, ledger, status, verify, cli_keys.keys, cli_erase.erase):
     command(each)

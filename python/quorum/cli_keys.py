@@ -5,8 +5,8 @@ from typing import Any
 import click
 
 from quorum import rekey, report
+from quorum.audit import AuditLog
 from quorum.errors import BadInput
-from quorum.hash_chain import ChainedLog
 from quorum.keyring import NEW_MASTER_KEY_VARIABLE, Keyring
 from quorum.workspace import Workspace
 
@@ -69,5 +69,5 @@ def _rewrap(workspace: Workspace) -> dict[str, Any]:
         raise BadInput("there are no keys yet that a master key could wrap")
     with workspace.locked():
         rewrapped = Keyring.rewrap(workspace.keyring)
-        ChainedLog(workspace.audit_log).append("master_key_rotated", again=not rewrapped)
+        AuditLog(workspace).append("master_key_rotated", again=not rewrapped)
     return {"rewrapped": rewrapped}

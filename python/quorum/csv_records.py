@@ -84,6 +84,22 @@ def _records(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
         yield rest, False
 
 
+def pieces(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield all bytes of a file with the number of the record that they are of: 0 is the header, then from 1."""
+    number, rest, given = 0, b"", 0
+    for chunk in chunks:
+        data, position = rest + chunk, 0
+        while found := _RECORD.match(data, position):
+            yield number, data[max(position, given) : found.end()]
+            number, position, given = number + 1, found.end(), 0
+        rest = data[position:]
+        if len(rest) > raw_rows.MAX_LINE_BYTES:
+            yield number, rest[given:]
+            rest = _shortened(rest)
+            given = len(rest)
+    yield number, rest[given:]
+
+
 def _shortened(begun: bytes) -> bytes:
     """Return a short oversized record that what follows continues in the same way, in or out of quotes."""
     body = begun.rstrip(b'"')

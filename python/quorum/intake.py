@@ -6,7 +6,7 @@ from datetime import date
 import duckdb
 import pyarrow as pa
 
-from quorum import catalog, landing_queue, settings, warehouse
+from quorum import catalog, erased_rows, landing_queue, settings, warehouse
 from quorum.landing import Landing, Problem
 from quorum.runner import Dbt
 from quorum.workspace import Workspace
@@ -41,7 +41,8 @@ def queue_new_files(workspace: Workspace, dbt: Dbt) -> list[Problem]:
     rewriting = catalog.rewriting_formats(dbt.manifest())
     with warehouse.opened(workspace, "restricted") as connection:
         landing_queue.requeue_curable(connection)
-        landing = Landing(connection, workspace.landing, settings.batch_rows(), rewriting)
+        [(as_of,)] = connection.execute("select as_of from run_control").fetchall()
+        landing = Landing(connection, workspace.landing, settings.batch_rows(), rewriting, as_of)
         landing.load(settings.formats())
         if connection.execute("select 1 from landing_files where state = 'replaced'").fetchone():
             landing.load_again(_found(workspace, connection, REPEATED.format(brought=REPLACED)))
@@ -86,6 +87,7 @@ def work_off(
         progress("redacting them")
         dbt.build(f"redacted{further}", "tenant")
         with warehouse.opened(workspace, "restricted") as connection:
+            erased_rows.collect(connection)
             landing_queue.commit(connection)
         batch, further = following, "_again"
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from itertools import groupby
 from os import stat_result
 from pathlib import Path, PurePosixPath
@@ -16,7 +17,7 @@ from urllib.parse import unquote
 
 import duckdb
 
-from quorum import checksums, landing_queue, raw_files
+from quorum import checksums, erased_rows, landing_queue, raw_files
 from quorum.checksums import Checksums
 from quorum.errors import BadInput
 from quorum.raw_files import Unusable
@@ -35,6 +36,7 @@ create table if not exists landing_files (
     integrity varchar not null,
     state varchar not null check (state in ('read', 'replaced', 'gone'))
 );
+alter table landing_files add column if not exists landed_on date;
 create table if not exists landing_names (
     path varchar primary key,
     landing_file varchar not null,
@@ -81,6 +83,7 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the relations of the restricted plane that landing writes."""
     connection.execute(SCHEMA)
     landing_queue.prepare(connection)
+    erased_rows.prepare(connection)
 
 
 class Landing:
@@ -90,12 +93,18 @@ class Landing:
     """
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, root: Path, batch_rows: int, rewriting: Collection[str] = ()
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        root: Path,
+        batch_rows: int,
+        rewriting: Collection[str] = (),
+        as_of: date | None = None,
     ) -> None:
         self.problems: list[Problem] = []
         self._connection = connection
         self._root = root
         self._rewriting = rewriting
+        self._as_of = as_of
         self._queue = landing_queue.Writer(connection, batch_rows)
 
     def load(self, formats: list[str]) -> None:
@@ -110,13 +119,15 @@ class Landing:
         A file that is not there any more, or not as it was, is told about; its rows stay as they were read.
         """
         for landing_file in files:
-            for source in self._seen_as(landing_file):
-                if source.file.is_file() and _digest(source, _content_digest(source)) == landing_file:
+            names = self._seen_as(landing_file)
+            for source in names:
+                if source.file.is_file() and self._known(digest(source, content_digest(source))) == landing_file:
                     with self._taking(source):
                         self._queue_rows(source, landing_file, is_again=True)
                     break
             else:
-                self.problems.append(Problem(source.path, "is not there as it was read: its rows stay as they are"))
+                for source in names[-1:]:  # of a file that was erased whole there is no name
+                    self.problems.append(Problem(source.path, "is not there as it was read: its rows stay as they are"))
         self._queue.close()
 
     def _load_folder(self, folder: Path, files: list[Source]) -> None:
@@ -149,11 +160,11 @@ class Landing:
             return
         if not source.path.endswith(raw_files.SUFFIXES):
             raise Unusable(f"left alone, its name ends in none of {', '.join(raw_files.SUFFIXES)}")
-        content = _content_digest(source)
+        content = content_digest(source)
         if listed:
             listed.check(source.file.name, content)
-        digest = _digest(source, content)
-        rewrites = known and known[0] != digest
+        landing_file = self._known(digest(source, content))
+        rewrites = known and known[0] != landing_file
         if rewrites and source.source_format not in self._rewriting:
             raise Unusable("refused, its content changed after it was read: land it under a new name")
         if before.st_size == 0:
@@ -162,13 +173,16 @@ class Landing:
             if known and rewrites:
                 self._withdraw(known[0], source.path)
             # what was replaced once may come back
-            self._connection.execute("delete from landing_files where landing_file = ? and state <> 'read'", [digest])
-            if not self._connection.execute("select 1 from landing_files where landing_file = ?", [digest]).fetchone():
-                rows_read, last_row = self._queue_rows(source, digest)
+            returns = self._connection.execute(
+                "delete from landing_files where landing_file = ? and state <> 'read' returning 1", [landing_file]
+            ).fetchone()
+            is_known = "select 1 from landing_files where landing_file = ?"
+            if not self._connection.execute(is_known, [landing_file]).fetchone():
+                rows_read, last_row = self._queue_rows(source, landing_file, returns=returns is not None)
                 self._connection.execute(
-                    "insert into landing_files values (?, ?, ?, ?, ?, ?, ?, ?, 'read')",
+                    "insert into landing_files values (?, ?, ?, ?, ?, ?, ?, ?, 'read', ?)",
                     [
-                        digest,
+                        landing_file,
                         source.path,
                         source.source_format,
                         source.tenant,
@@ -176,11 +190,14 @@ class Landing:
                         rows_read,
                         last_row,
                         checksums.integrity(source.file, listed),
+                        self._as_of,
                     ],
                 )
+            else:
+                erased_rows.call_if_returned(self._connection, landing_file, source.path, self._as_of)
             self._connection.execute(
                 "insert or replace into landing_names values (?, ?, ?, ?)",
-                [source.path, digest, before.st_size, before.st_mtime_ns],
+                [source.path, landing_file, before.st_size, before.st_mtime_ns],
             )
             after = _stat(source)
             if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
@@ -199,12 +216,20 @@ class Landing:
             raise
         self._connection.commit()
 
-    def _queue_rows(self, source: Source, digest: str, *, is_again: bool = False) -> tuple[int, int]:
+    def _known(self, content: str) -> str:
+        """Return the file that a content is of: its own, unless it is what was left of another after an erasure."""
+        found = self._connection.execute("select landing_file from landing_contents where content = ?", [content])
+        return str((found.fetchone() or (content,))[0])
+
+    def _queue_rows(
+        self, source: Source, landing_file: str, *, is_again: bool = False, returns: bool = False
+    ) -> tuple[int, int]:
         """Append a file's rows; return how many it has, and the number of the last."""
         return self._queue.write(
             raw_files.read(source.file),
             is_again=is_again,
-            landing_file=digest,
+            returns=returns,
+            landing_file=landing_file,
             source_format=source.source_format,
             folder_tenant=source.tenant,
         )
@@ -239,7 +264,8 @@ def _stat(source: Source) -> stat_result:
         raise Unusable(f"cannot be read: {error.strerror}") from None
 
 
-def _content_digest(source: Source) -> str:
+def content_digest(source: Source) -> str:
+    """Return the SHA-256 of a file's bytes. Raises ``Unusable``."""
     try:
         with source.file.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -247,6 +273,6 @@ def _content_digest(source: Source) -> str:
         raise Unusable(f"cannot be read: {error.strerror}") from None
 
 
-def _digest(source: Source, content: str) -> str:
+def digest(source: Source, content: str) -> str:
     """Name a content: equal bytes of another format or tenant are other rows."""
     return hashlib.sha256(f"{source.source_format}/{source.tenant or ''}/{content}".encode()).hexdigest()

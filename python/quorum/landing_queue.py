@@ -49,10 +49,32 @@ insert into landing_rows
 select batch, position, $landing_file, landing_row, $source_format, $folder_tenant, $is_again, line, defect
 from incoming
 """
-# A run over rows that were accounted for long ago: those that wait already keep their place.
-APPEND_AGAIN = (
-    f"{APPEND} where landing_row not in (select landing_row from landing_rows where landing_file = $landing_file)"
+# A run over rows that were accounted for long ago: those that wait already keep their place, and so does what is
+# not to be read any more.
+APPEND_AGAIN = f"""
+{APPEND}
+where landing_row not in (
+    select landing_row from landing_rows where landing_file = $landing_file
+    union all
+    select landing_row from landing_erased where landing_file = $landing_file
 )
+"""
+# The same content once more after it was written over: what was erased of it stays so.
+APPEND_RETURNED = """
+insert into landing_rows
+select
+    batch,
+    position,
+    $landing_file,
+    landing_row,
+    $source_format,
+    $folder_tenant,
+    $is_again,
+    case when erased.reason is null then line end,
+    coalesce(erased.reason, defect)
+from incoming
+left join landing_erased as erased on erased.landing_file = $landing_file and erased.landing_row = incoming.landing_row
+"""
 
 # Rows whose tenant the registry knows by now, and rows that were ahead of a clock that moved on. A row that is in
 # the queue stands in quarantine only because a batch was killed before it was committed.
@@ -103,8 +125,12 @@ class Writer:
         query = "select next_position, next_batch from landing_counters"
         [(self._position, self._batch)] = self._connection.execute(query).fetchall()
 
-    def write(self, tables: Iterator[pa.Table], *, is_again: bool = False, **constants: str | None) -> tuple[int, int]:
+    def write(
+        self, tables: Iterator[pa.Table], *, is_again: bool = False, returns: bool = False, **constants: str | None
+    ) -> tuple[int, int]:
         """Append the rows (landing_row, line, defect) of one landing_file, source_format and folder_tenant.
+
+        Rows are read ``again`` while they are accounted for; a content ``returns`` after it was written over.
 
         Returns how many there were and the number of the last. Raises whatever reading them raises.
         """
@@ -112,7 +138,8 @@ class Writer:
         self._failure: Exception | None = None
         incoming = pa.RecordBatchReader.from_batches(INCOMING, self._placed(tables))
         self._connection.register("incoming", incoming)
-        self._connection.execute(APPEND_AGAIN if is_again else APPEND, {"is_again": is_again, **constants})
+        append = APPEND_AGAIN if is_again else APPEND_RETURNED if returns else APPEND
+        self._connection.execute(append, {"is_again": is_again, **constants})
         self._connection.unregister("incoming")
         if self._failure:
             raise self._failure
@@ -210,6 +237,28 @@ def commit(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("create or replace view landing_work as select * from landing_rows where false")
     connection.execute("update landing_files set state = 'gone' where state = 'replaced'")
     connection.commit()
+
+
+def renew(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the queue's table anew as the schema has it: a copy of a database forgets how columns were to be stored."""
+    connection.begin()
+    connection.execute("alter table landing_rows rename to landing_rows_copied")
+    connection.execute(SCHEMA)
+    connection.execute("insert into landing_rows select * from landing_rows_copied")
+    connection.execute("drop table landing_rows_copied")
+    connection.commit()
+
+
+def is_settled(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Tell whether nothing waits but what a quota has deferred."""
+    if not warehouse.has(connection, "int_deferred"):
+        return False
+    waiting = connection.execute(
+        "select 1 from landing_batch union all select 1 from landing_rows where not exists (from int_deferred "
+        "where int_deferred.landing_file = landing_rows.landing_file "
+        "and int_deferred.landing_row = landing_rows.landing_row)"
+    )
+    return waiting.fetchone() is None
 
 
 def rows_in_work(connection: duckdb.DuckDBPyConnection) -> int:

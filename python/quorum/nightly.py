@@ -16,8 +16,10 @@ import pyarrow as pa
 from quorum import (
     anchors,
     catalog,
+    expiry,
     field_map,
     field_policies,
+    forgetting,
     intake,
     landing,
     landing_queue,
@@ -35,6 +37,7 @@ from quorum import (
 from quorum.audit import AuditLog
 from quorum.budget import Budget
 from quorum.errors import Refused
+from quorum.forgetting import Forgotten
 from quorum.keyring import Keyring
 from quorum.runner import Dbt
 from quorum.workspace import Workspace
@@ -58,6 +61,7 @@ class Report:
     published: str | None = None
     bundles: int = 0
     waiting: list[str] = field(default_factory=list)
+    forgotten: Forgotten | None = None
     development_key: bool = False
     head: str = ""  # of both chains, to be written down
 
@@ -85,6 +89,18 @@ def run(workspace: Workspace, as_of: date, progress: Progress, rebuild: tuple[da
             night.answer()
             night.publish()
     return night.report
+
+
+@contextmanager
+def between_nights(workspace: Workspace, as_of: date, progress: Progress) -> Iterator["_Night"]:
+    """Hold the workspace with all that is queued worked off, and no new file taken in."""
+    workspace.prepare()
+    with workspace.locked():
+        night = _Night(workspace, as_of, progress)
+        night.read_rules()
+        if not night.is_settled():
+            night.work_off()
+        yield night
 
 
 def load_policies(workspace: Workspace, dbt: Dbt) -> Policies:
@@ -143,7 +159,21 @@ class _Night:
         self.report.head = str(anchors.tie(self.workspace, self._ledger))
 
     def ingest(self) -> None:
-        """Take new files in, and write down what the operator decided for SQL to read."""
+        """Take new files in, and judge their rows."""
+        self.read_rules()
+        self._progress("reading new files")
+        if self._rebuild:
+            self.report.problems += intake.queue_again(self.workspace, *self._rebuild)
+        else:
+            self.report.problems += intake.queue_new_files(self.workspace, self._dbt)
+        named = "".join(f"{problem}\n" for problem in self.report.problems)
+        self.workspace.landing_problems.write_text(named, encoding="utf-8")
+        expiry.expire_rows(self.workspace, self._keyring, self.report.as_of)
+        self.work_off()
+        expiry.expire_fields(self.workspace, self._keyring)
+
+    def read_rules(self) -> None:
+        """Write down what the operator decided for SQL to read, and make good what a killed run left."""
         self._progress("reading the registry and the policy")
         tenants = registry.load(self.workspace.registry)
         plan = tracking_plan.load(self.workspace.registry)
@@ -153,6 +183,7 @@ class _Night:
         shipped = field_policies.shipped(seeds / "field_policies.csv", forms)
         fields = field_policies.overrides(self.workspace.policy, shipped, forms)
         days = retention.load(self.workspace.registry, seeds / "retention.csv", tenants)
+        expiry.refuse_needed(days)
         self._audit.policy_in_force(
             {
                 "policy": self._policies.version,
@@ -164,7 +195,6 @@ class _Night:
         )
         publish.sweep(self.workspace)
         rekey.finish(self.workspace, self._keyring, self._progress)
-        self._progress("reading new files")
         with warehouse.opened(self.workspace, "restricted") as connection:
             landing.prepare(connection)
             intake.write_clock(connection, self.report.as_of, self._rebuild)
@@ -173,15 +203,18 @@ class _Night:
             warehouse.replace(connection, "class_retention", days)
             warehouse.replace(connection, "field_map", field_map.table(self._dbt.manifest()))
             warehouse.replace(connection, "field_policy_overrides", pa.Table.from_pylist(fields, FIELD_POLICIES))
-        if self._rebuild:
-            self.report.problems = intake.queue_again(self.workspace, *self._rebuild)
-        else:
-            self.report.problems = intake.queue_new_files(self.workspace, self._dbt)
-        named = "".join(f"{problem}\n" for problem in self.report.problems)
-        self.workspace.landing_problems.write_text(named, encoding="utf-8")
-        registered = {row.tenant_id for row in tenants.rows}
+            self.report.problems = forgetting.mend(self.workspace, connection)
+        self._registered = {row.tenant_id for row in tenants.rows}
+
+    def is_settled(self) -> bool:
+        """Tell whether nothing is queued but what a quota has deferred."""
+        with warehouse.opened(self.workspace, "restricted", read_only=True) as connection:
+            return landing_queue.is_settled(connection)
+
+    def work_off(self) -> None:
+        """Judge all that is queued."""
         make_keys = partial(self._audit.make_keys, self._keyring)
-        intake.work_off(self.workspace, self._dbt, make_keys, registered, self._progress)
+        intake.work_off(self.workspace, self._dbt, make_keys, self._registered, self._progress)
 
     def build(self) -> None:
         """Build the tenant plane, as far as the new events reach."""
@@ -199,6 +232,10 @@ class _Night:
                 connection, "select reason, count(*) as n from int_quarantine group by reason order by reason"
             )
             landing_queue.settle(connection)
+        self.report.forgotten = forgetting.finish(self.workspace, self._keyring, self.report.as_of, self._progress)
+        if self.report.forgotten:
+            self.report.problems += self.report.forgotten.problems
+            self._audit.append("forgotten", **self.report.forgotten.counts())
         self.report.rows = {name: int(value) for name, value in counted[0].items()}
         self.report.reasons = {row["reason"]: row["n"] for row in reasons}
         with warehouse.opened(self.workspace, "tenant", read_only=True) as connection:

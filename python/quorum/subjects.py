@@ -1,0 +1,98 @@
+"""Whom to forget: the spellings of an id that are one person, their tokens, and what is kept of them afterwards.
+
+A subject is an HMAC under the workspace's erasure key. It recognises rows that arrive late, and does not say whose
+they are.
+"""
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import duckdb
+
+from quorum.errors import BadInput
+from quorum.tenant_keys import TenantKeys
+
+USER = "user"
+DEVICE = "anonymous"
+TENANT = "tenant"
+
+# As `normalised` in macros/cross_db/text.sql spells it, and `hmac_sha256` there.
+FOLDED = "nfc_normalize(trim(lower({0}), ' ' || chr(9) || chr(10) || chr(13) || chr(160)))"
+EXACT = "nfc_normalize(trim({0}, ' ' || chr(9) || chr(10) || chr(13) || chr(160)))"
+
+
+# Beside what stands here, an id in a text is another one, or a part of one.
+_WITHIN = r"[\pL\pN_.@+-]"
+
+
+@dataclass(frozen=True)
+class Person:
+    """A user or a device of one tenant, as formats that fold case know it and as those that do not."""
+
+    kind: str
+    given: str = field(repr=False)
+    folded: str = field(repr=False)
+    exact: str = field(repr=False)
+
+    def spelling(self, *, is_exact: bool) -> str:
+        return self.exact if is_exact else self.folded
+
+
+def persons(kind: str, given: Iterable[str]) -> list[Person]:
+    """Normalise ids as the macros do."""
+    with duckdb.connect() as connection:
+        found = []
+        for each in dict.fromkeys(given):
+            query = f"select {FOLDED.format('$1')}, {EXACT.format('$1')}"
+            [(folded, exact)] = connection.execute(query, [each]).fetchall()
+            if not exact:
+                raise BadInput(f"a blank {kind} id names nobody")
+            found.append(Person(kind, each, folded, exact))
+    return found
+
+
+def spelt(column: str, is_exact: str) -> str:
+    """Return an SQL expression: an id as its format knows it. Both arguments are expressions."""
+    return f"case when {is_exact} then {EXACT.format(column)} else {FOLDED.format(column)} end"
+
+
+def token(keys: TenantKeys, kind: str, spelling: str) -> str:
+    """Return the pseudonym that the macro `tokenise` gives, in the tenant's present epoch."""
+    message = f"{kind}:{spelling}"
+    for key in keys.pseudonym_keys:
+        message = hmac.new(key, message.encode(), hashlib.sha256).hexdigest()[:32]
+    return message
+
+
+def of_tenant(key: bytes, tenant_id: str) -> str:
+    """Return what a tenant is known by when it was erased, or anybody of it."""
+    return _hmac(key, f"{TENANT}:{tenant_id}")
+
+
+def of_person(key: bytes, tenant_id: str, kind: str, spelling: str, *, is_exact: bool) -> str:
+    """Return what an erased person is known by."""
+    return _hmac(key, f"{kind}{'_exact' if is_exact else ''}:{len(tenant_id)}:{tenant_id}:{spelling}")
+
+
+def of_people(key: bytes, tenant_id: str, people: Iterable[Person]) -> set[str]:
+    """Return what erased people are known by, for formats of either kind."""
+    return {
+        of_person(key, tenant_id, each.kind, each.spelling(is_exact=exact), is_exact=exact)
+        for each in people
+        for exact in (False, True)
+    }
+
+
+def pattern(people: Iterable[Person]) -> str:
+    """Return a regular expression of RE2 that finds any of the ids as a value of its own, in JSON or out of it."""
+    spellings = {form for each in people for form in (each.given, each.exact, json.dumps(each.exact)[1:-1])}
+    quoted = "|".join(re.escape(spelling) for spelling in sorted(spellings))
+    return f"(?i)(?:^|[^{_WITHIN[1:-1]}])(?:{quoted})(?:$|[^{_WITHIN[1:-1]}])"
+
+
+def _hmac(key: bytes, message: str) -> str:
+    return hmac.new(key, message.encode(), hashlib.sha256).hexdigest()
