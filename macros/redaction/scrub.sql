@@ -1,0 +1,3 @@
+{% macro scrub(text) -%}
+    cast(null as varchar)
+{%- endmacro %}
