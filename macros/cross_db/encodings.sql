@@ -1,6 +1,6 @@
 {#- Texts within texts: percent signs, base64, JSON. -#}
 
-{#- A text without up to three layers of encoding; NULL where there is one more, or the text is an object or a list. -#}
+{#- A text without up to three layers of encoding; NULL where there is one more, or one cannot be read. -#}
 {% macro decoded(text) -%}
     {%- set stripped = folded("['1', '2', '3']", text, 'inner_text', 'layer', decoded_once('inner_text')) -%}
     case

@@ -14,6 +14,15 @@
     case when left({{ text }}, 1) = '{' then {{ element(json_strings(text, ['$']), 1) }} end
 {%- endmacro %}
 
+{#- Whether a text is a JSON object or list; NULL for NULL. -#}
+{% macro is_object_or_list(text) -%}
+    {{ return(adapter.dispatch('is_object_or_list', 'quorum')(text)) }}
+{%- endmacro %}
+
+{% macro duckdb__is_object_or_list(text) -%}
+    case when left(ltrim({{ text }}), 1) in ('{', '[') then json_valid({{ text }}) else false end
+{%- endmacro %}
+
 {#- The first item of what may be a JSON list; what is none stays as it is. -#}
 {% macro first_item(text) -%}
     case when left({{ text }}, 1) = '[' then {{ element(json_strings(text, ['$[0]']), 1) }} else {{ text }} end
@@ -46,7 +55,7 @@
     {{ mapped(
         filtered(rules, 'rule', "regexp_full_match(rule.property, '[^*\"\\\\]+')"),
         'rule',
-        "struct_pack(property := rule.property, class := rule.class, words := rule.words, action := rule.action, "
+        "struct_pack(property := rule.property, decision := rule.class || ' ' || rule.action, words := rule.words, "
         ~ "path := '$.\"' || rule.property || '\"', steps := case when rule.property like '%.%' then " ~ steps ~ " end)"
     ) }}
 {%- endmacro %}

@@ -99,6 +99,37 @@
     regexp_extract_all({{ value }}, '{{ pattern }}')
 {%- endmacro %}
 
+{#- A list of texts without repetition, the longest first. -#}
+{% macro longest_first(texts) -%}
+    {{ return(adapter.dispatch('longest_first', 'quorum')(texts)) }}
+{%- endmacro %}
+
+{% macro duckdb__longest_first(texts) -%}
+    {#- texts of a list sort by their length, written before them in seven digits -#}
+    list_transform(
+        list_reverse_sort(list_transform(list_distinct({{ texts }}), lambda one_text: lpad(cast(length(one_text) as varchar), 7, '0') || one_text)),
+        lambda one_text: substr(one_text, 8)
+    )
+{%- endmacro %}
+
+{#- One character for those that look alike to a reader: digits of all scripts, wide letters, spaces, dashes; none for those
+    that cannot be seen. -#}
+{% macro plain_characters(text) -%}
+    {{ return(adapter.dispatch('plain_characters', 'quorum')(text)) }}
+{%- endmacro %}
+
+{% macro duckdb__plain_characters(text) -%}
+    {%- set digits = '0123456789' -%}
+    case
+        when {{ text }} ~ '[ -~\\s]*' then {{ text }}
+        else translate(
+            regexp_replace(nfc_normalize({{ text }}), '[\x{ad}\x{200b}-\x{200f}\x{202a}-\x{202e}\x{2060}-\x{2064}\x{feff}]', '', 'g'),
+            '０１２３４５６７８９٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹०१२३४५६७८९＠＋．。：／（）' || {% for code in [160, 8192, 8193, 8194, 8195, 8196, 8197, 8198, 8199, 8200, 8201, 8202, 8239, 8287, 12288, 8208, 8209, 8210, 8211, 8212, 8213, 8722] %}chr({{ code }}){{ ' || ' if not loop.last }}{% endfor %},
+            '{{ digits * 4 }}@+..:/()               -------'
+        )
+    end
+{%- endmacro %}
+
 {% macro small_integer(text, limit) -%}
     case when try_cast({{ text }} as bigint) between -{{ limit }} and {{ limit }} then try_cast({{ text }} as bigint) end
 {%- endmacro %}

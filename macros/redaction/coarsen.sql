@@ -41,3 +41,17 @@
         "case when rounded = trunc(rounded) then cast(cast(rounded as bigint) as varchar) else cast(cast(rounded as decimal(3, 1)) as varchar) end"
     ) }}
 {%- endmacro %}
+
+{#- The forms of an instant, for `redact`: as it is, its hour, its day. -#}
+{% macro instant_forms(instant) -%}
+    {{ return({
+        'keep': instant,
+        'coarsen': truncated_instant(instant, 'hour'),
+        'generalise': truncated_instant(instant, 'day'),
+    }) }}
+{%- endmacro %}
+
+{#- The forms of a whole number, for `redact`. -#}
+{% macro number_forms(number) -%}
+    {{ return({'keep': number, 'coarsen': two_digits_of_integer(number)}) }}
+{%- endmacro %}

@@ -6,19 +6,19 @@
 {#- free_mail, disposable, education, government, reserved, or else company; NULL for what is no address. -#}
 {% macro email_domain_class(email) -%}
     {%- set domain = first_match('lower(' ~ normalised(email) ~ ')', '^[^@[:space:]]+@([^@[:space:]]+?)[.]?$') -%}
-    case {{ domain }}
-        when '' then null
+    {{ named(domain, 'domain', class_of_domain('domain')) }}
+{%- endmacro %}
+
+{% macro class_of_domain(domain) -%}
+    case
+        when {{ domain }} = '' or {{ domain }} is null then null
         {%- for class, domains in email_domains().items() %}
-        {%- for domain in domains %}
-        when '{{ domain }}' then '{{ class }}'
+        when {{ in_words(domain, "['" ~ domains | join("', '") ~ "']") }} then '{{ class }}'
         {%- endfor %}
+        {%- for class, pattern in email_domain_patterns().items() %}
+        when {{ matches(domain, pattern) }} then '{{ class }}'
         {%- endfor %}
-        else case
-            {%- for class, pattern in email_domain_patterns().items() %}
-            when {{ matches(domain, pattern) }} then '{{ class }}'
-            {%- endfor %}
-            when {{ domain }} is not null then 'company'
-        end
+        else 'company'
     end
 {%- endmacro %}
 

@@ -1,25 +1,21 @@
 {#- JSON of the properties that the policy lists, each in the form that suits its class; nothing else of the input. -#}
 {% macro allow_listed_json(json, rules) -%}
-    {%- set found = property_value(json, 'rule') -%}
-    {%- set pair -%}
-        case when {{ found }} is not null then
-            {{ named(decoded(found), 'value', "to_json(rule.property) || ':' || " ~ property_form('rule', 'value')) }}
-        end
-    {%- endset -%}
+    {%- set written = "to_json(rule.property) || ':' || " ~ property_form('rule', 'found') -%}
+    {%- set pair = named(property_value(json, 'rule'), 'raw', 'case when raw is not null then ' ~ named(decoded('raw'), 'found', written) ~ ' end') -%}
     '{' || array_to_string({{ filtered(mapped(rules, 'rule', pair), 'pair', 'pair is not null') }}, ',') || '}'
 {%- endmacro %}
 
-{#- What a value becomes under a rule, as JSON; no form for its class and action, no passage. -#}
+{#- What a value becomes under a rule, as JSON; no form for its class and action, no passage. Each form is an expression of
+    its own over a list of one: an engine that runs lambdas makes ready all that stands in them, batch by batch, and most
+    forms are not called for. -#}
 {% macro property_form(rule, value) -%}
-    case {{ rule }}.class || ' ' || {{ rule }}.action
-        {%- for decision, expression in bare_forms(value).items() %}
-        when '{{ decision }}' then {{ expression }}
+    case {{ rule }}.decision
+        {%- for decision, expression in bare_forms('plain').items() %}
+        when '{{ decision }}' then {{ named(value, 'plain', expression) }}
         {%- endfor %}
-        else to_json(case {{ rule }}.class || ' ' || {{ rule }}.action
-            {%- for decision, expression in text_forms(rule, value).items() %}
-            when '{{ decision }}' then {{ expression }}
-            {%- endfor %}
-        end)
+        {%- for decision, expression in text_forms(rule, 'plain').items() %}
+        when '{{ decision }}' then {{ named(value, 'plain', 'to_json(' ~ expression ~ ')') }}
+        {%- endfor %}
     end
 {%- endmacro %}
 

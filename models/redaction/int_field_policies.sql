@@ -91,8 +91,11 @@ by_format as (
         max(words.words) filter (where decided.field = '{{ field }}') as {{ field }}_words,
         {%- endfor %}
         {{ list_of_structs(
-            {'property': 'substr(decided.field, 12)', 'class': 'decided.class', 'words': 'words.words'},
-            "decided.field like 'properties.%' and decided.action = 'keep'"
+            {
+                'property': 'substr(decided.field, 12)', 'class': 'decided.class', 'words': 'words.words',
+                'action': 'decided.action'
+            },
+            "decided.field like 'properties.%' and decided.action <> 'drop'"
         ) }} as property_rules
     from decided
     left join words on decided.source_format = words.source_format and decided.field = words.field
