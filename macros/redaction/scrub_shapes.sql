@@ -50,10 +50,10 @@
         'id': [
             '(?i)\\b[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z][ -]?[0-9]{2}[ -]?[0-9]{2}[ -]?[0-9]{2}[ -]?[A-D]\\b',
             '(?i)\\b[A-Z]{3} ?[A-Z]{3} ?[0-9LMNP-V]{2}[A-EHLMPRST][0-9LMNP-V]{2} ?[A-Z][0-9LMNP-V]{3} ?[A-Z]\\b',
-            '(?i)\\b(?:ssn|social security(?: number)?|sozialversicherungsnummer|steuer-?id(?:nr)?|pesel|cpf|nir|insee|dni|nie|passport|reisepass)[^0-9\\n]{0,12}[0-9][0-9 ./-]{5,}[0-9](?: ?-?[A-Z]\\b)?',
+            '(?i)\\b(?:ssn|social security(?: number)?|sozialversicherungsnummer|steuer-?id(?:nr)?|pesel|cpf|nir|insee|dni|nie|passport|reisepass)[^0-9\\n\\]]{0,12}[0-9][0-9 ./-]{5,}[0-9](?: ?-?[A-Z]\\b)?',
         ],
         'phone': [
-            '(?i)\\b(?:tel|fon|telefon|phone|mobile|mobil|handy|fax|whatsapp|téléphone|portable|teléfono|móvil|komórka)\\b[^0-9+\\n]{0,12}[+(]?[0-9][0-9 ()./-]{5,}[0-9]',
+            '(?i)\\b(?:tel|fon|telefon|phone|mobile|mobil|handy|fax|whatsapp|téléphone|portable|teléfono|móvil|komórka)\\b[^0-9+\\n\\]]{0,12}[+(]?[0-9][0-9 ()./-]{5,}[0-9]',
         ],
     }) }}
 {%- endmacro %}
