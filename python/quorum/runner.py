@@ -42,6 +42,12 @@ class Dbt:
         self.manifest()
         self._invoke("build", ["--selector", stage, "--target", target, "--exclude-resource-type", "unit_test"])
 
+    def compiled(self, sql: str) -> str:
+        """Return SQL with its macros and refs filled in, as dbt would run it. Nothing is run."""
+        self.manifest()
+        outcome = self._invoke("compile", ["--inline", sql, "--no-introspect", "--no-populate-cache"])
+        return str(outcome.results[0].node.compiled_code)
+
     def _invoke(self, command: str, arguments: list[str]) -> Any:
         from dbt.cli.main import dbtRunner
 
