@@ -13,8 +13,11 @@ from quorum.errors import QuorumError
 from quorum.workspace import Workspace
 
 
-def rewrite(workspace: Workspace, plane: str) -> None:
-    """Copy all relations of a plane, views, constraints and comments included, and put the copy in its place."""
+def rewrite(workspace: Workspace, plane: str, *changes: str) -> None:
+    """Copy all relations of a plane, views, constraints and comments included, and put the copy in its place.
+
+    The copy gets these changes before it takes the place: they come with it, or not at all.
+    """
     path = workspace.plane(plane)
     if not path.exists():
         return
@@ -28,12 +31,27 @@ def rewrite(workspace: Workspace, plane: str) -> None:
         connection.execute(f"copy from database {plane} to fresh")
         connection.execute("detach fresh")
         _compare(connection, plane, fresh)
+    with duckdb.connect(fresh) as connection:
+        for change in changes:
+            connection.execute(change)
     if _log(path).exists() or _log(fresh).exists():
         raise QuorumError(f"{path.name} is in use: close what holds it, and run again")
     fresh.chmod(path.stat().st_mode & 0o777)
     _sync(fresh)
     fresh.replace(path)
     _sync(path.parent)
+
+
+def empty(workspace: Workspace, plane: str) -> None:
+    """Leave the relations of a plane, and no row in them: for one whose rows are made anew when they are needed."""
+    if not workspace.plane(plane).exists():
+        return
+    with warehouse.opened(workspace, plane) as connection:
+        for (table,) in connection.execute(
+            "select table_name from duckdb_tables() where database_name = current_database()"
+        ).fetchall():
+            connection.execute(f'delete from "{table}"')
+    rewrite(workspace, plane)
 
 
 def _compare(connection: duckdb.DuckDBPyConnection, plane: str, fresh: Path) -> None:

@@ -152,7 +152,7 @@ where limits.field = $field
 def expire_rows(workspace: Workspace, keyring: Keyring, as_of: date) -> int:
     """Mark the rows whose tenant keeps them no longer; return how many."""
     with warehouse.opened(workspace, "restricted") as connection:
-        if not warehouse.has(connection, "int_quarantine"):
+        if not all(warehouse.has(connection, relation) for relation in ("int_quarantine", "gov_fields")):
             return 0
         _attach(connection, workspace, keyring)
         connection.execute(LIMITS)

@@ -78,28 +78,24 @@ def finish(workspace: Workspace, keyring: Keyring, as_of: date, progress: Callab
     No batch may be in work, and everything downstream must have followed.
     """
     with warehouse.opened(workspace, "restricted") as connection:
-        if not erased_rows.is_due(connection, as_of, PATIENCE_DAYS):
+        gone = erased_tenants.still_known(connection, keyring)
+        if not gone and not erased_rows.is_due(connection, as_of, PATIENCE_DAYS):
             return None
         progress("taking forgotten rows out of the raw files")
         done = _blank_files(workspace, connection)
-        gone = erased_tenants.still_known(connection, keyring)
         for keys in gone:
             erased_tenants.leave_landing(workspace, connection, keys)
         erased_rows.empty_passing(connection, "restricted")
+        erased_tenants.leave_plane(connection, gone)
     progress("writing the databases anew")
     with warehouse.opened(workspace, "tenant") as connection:
         erased_rows.empty_passing(connection, "tenant")
         erased_tenants.leave_plane(connection, gone)
-    # exact cells of periods that were measured; the next measurement makes them anew
-    workspace.plane("cross_tenant").unlink(missing_ok=True)
     _sweep(workspace)
+    compaction.empty(workspace, "cross_tenant")
     compaction.rewrite(workspace, "tenant")
-    with warehouse.opened(workspace, "restricted") as connection:
-        erased_tenants.leave_plane(connection, gone)
-        connection.execute("delete from forgetting_due")
-        if done.problems:
-            erased_rows.call_for(connection, as_of, urgent=True)
-    compaction.rewrite(workspace, "restricted")
+    # what could not be done is due again
+    compaction.rewrite(workspace, "restricted", *([] if done.problems else ["delete from forgetting_due"]))
     with warehouse.opened(workspace, "restricted") as connection:
         landing_queue.renew(connection)
     for keys in gone:
