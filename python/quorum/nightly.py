@@ -11,40 +11,27 @@ from datetime import date
 from functools import partial
 from typing import Any
 
-import pyarrow as pa
-
 from quorum import (
     anchors,
     catalog,
     expiry,
-    field_map,
-    field_policies,
     forgetting,
     intake,
     landing,
     landing_queue,
-    overrides,
-    policy,
     publish,
-    registry,
     rekey,
     release,
-    retention,
-    settings,
-    tracking_plan,
+    rules,
     warehouse,
 )
 from quorum.audit import AuditLog
-from quorum.budget import Budget
-from quorum.errors import Refused
 from quorum.forgetting import Forgotten
 from quorum.keyring import Keyring
 from quorum.runner import Dbt
 from quorum.workspace import Workspace
 
 Progress = Callable[[str], None]
-
-FIELD_POLICIES = pa.schema([(name, pa.string()) for name in (*field_policies.COLUMNS, "audience")])
 
 
 @dataclass
@@ -64,15 +51,6 @@ class Report:
     forgotten: Forgotten | None = None
     development_key: bool = False
     head: str = ""  # of both chains, to be written down
-
-
-@dataclass(frozen=True)
-class Policies:
-    """The policy in force: specs by release, budgets by population, and its hash."""
-
-    specs: list[policy.Spec]
-    budgets: dict[str, Budget]
-    version: str
 
 
 def run(workspace: Workspace, as_of: date, progress: Progress, rebuild: tuple[date, date] | None = None) -> Report:
@@ -101,19 +79,6 @@ def between_nights(workspace: Workspace, as_of: date, progress: Progress) -> Ite
         if not night.is_settled():
             night.work_off()
         yield night
-
-
-def load_policies(workspace: Workspace, dbt: Dbt) -> Policies:
-    """Resolve the declared releases and budgets against the workspace's policy and the floors."""
-    declared = catalog.declared_releases(dbt.manifest())
-    changes = overrides.release_overrides(workspace.policy)
-    unknown = set(changes) - {block["name"] for block in declared.values()}
-    if unknown:
-        raise Refused(f"policy/releases.yml: no release {min(unknown)} is declared")
-    specs = [policy.resolve(block, changes.get(block["name"], {})) for _, block in sorted(declared.items())]
-    shipped = settings.project_directory() / "seeds" / "policy" / "budgets.csv"
-    budgets = {s.population: overrides.budget(s.population, workspace.policy, shipped) for s in specs}
-    return Policies(specs, budgets, policy.version(specs, list(budgets.values())))
 
 
 def catalog_keys(workspace: Workspace) -> list[str]:
@@ -154,7 +119,7 @@ class _Night:
         except Exception as error:
             self._audit.append("run_failed", as_of=as_of, error=type(error).__name__)
             raise
-        policy_version = self._policies.version
+        policy_version = self._rules.policies.version
         self._audit.append("run_ended", as_of=as_of, release=self.report.published, policy=policy_version)
         self.report.head = str(anchors.tie(self.workspace, self._ledger))
 
@@ -175,36 +140,15 @@ class _Night:
     def read_rules(self) -> None:
         """Write down what the operator decided for SQL to read, and make good what a killed run left."""
         self._progress("reading the registry and the policy")
-        tenants = registry.load(self.workspace.registry)
-        plan = tracking_plan.load(self.workspace.registry)
-        self._policies = load_policies(self.workspace, self._dbt)
-        seeds = settings.project_directory() / "seeds" / "policy"
-        forms = catalog.field_forms(self._dbt.manifest())
-        shipped = field_policies.shipped(seeds / "field_policies.csv", forms)
-        fields = field_policies.overrides(self.workspace.policy, shipped, forms)
-        days = retention.load(self.workspace.registry, seeds / "retention.csv", tenants)
-        expiry.refuse_needed(days)
-        self._audit.policy_in_force(
-            {
-                "policy": self._policies.version,
-                "registry": tenants.digest,
-                "tracking_plan": tracking_plan.digest(plan),
-                "field_policies": field_policies.digest(shipped, fields),
-                "retention": retention.digest(days),
-            }
-        )
+        self._rules = rules.load(self.workspace, self._dbt)
+        self._audit.policy_in_force(self._rules.digests)
         publish.sweep(self.workspace)
         rekey.finish(self.workspace, self._keyring, self._progress)
         with warehouse.opened(self.workspace, "restricted") as connection:
             landing.prepare(connection)
             intake.write_clock(connection, self.report.as_of, self._rebuild)
-            warehouse.replace(connection, "registry_tenants", tenants.to_arrow())
-            warehouse.replace(connection, "tracking_plan", plan)
-            warehouse.replace(connection, "class_retention", days)
-            warehouse.replace(connection, "field_map", field_map.table(self._dbt.manifest()))
-            warehouse.replace(connection, "field_policy_overrides", pa.Table.from_pylist(fields, FIELD_POLICIES))
+            self._rules.write(connection)
             self.report.problems = forgetting.mend(self.workspace, connection)
-        self._registered = {row.tenant_id for row in tenants.rows}
 
     def is_settled(self) -> bool:
         """Tell whether nothing is queued but what a quota has deferred."""
@@ -214,7 +158,7 @@ class _Night:
     def work_off(self) -> None:
         """Judge all that is queued."""
         make_keys = partial(self._audit.make_keys, self._keyring)
-        intake.work_off(self.workspace, self._dbt, make_keys, self._registered, self._progress)
+        intake.work_off(self.workspace, self._dbt, make_keys, self._rules.registered, self._progress)
 
     def build(self) -> None:
         """Build the tenant plane, as far as the new events reach."""
@@ -250,19 +194,21 @@ class _Night:
             self._progress(f"measuring {len(due)} private releases")
             release.write_control(self.workspace, due)
             self._dbt.build("cross_tenant", "cross_tenant")
-            self.report.outcomes = release.answer(self.workspace, self._ledger, self._policies.budgets, due)
+            self.report.outcomes = release.answer(self.workspace, self._ledger, self._rules.policies.budgets, due)
             for outcome in self.report.outcomes:
                 if outcome.refused is not None:
                     self._audit.refused("run", outcome.refused)
         self._audit.charges(self._ledger)
-        answers = [a for spec in self._policies.specs for a in self._ledger.answers(spec.name)]
+        answers = [a for spec in self._rules.policies.specs for a in self._ledger.answers(spec.name)]
         release.write_answers(self.workspace, answers, self.report.outcomes)
         self._progress("building the benchmark marts")
         self._dbt.build("released", "released")
 
     def _due(self) -> list[release.Due]:
         keys = catalog_keys(self.workspace)
-        due = release.due_releases(self._ledger, self._policies.specs, keys, self.report.as_of, self._policies.version)
+        due = release.due_releases(
+            self._ledger, self._rules.policies.specs, keys, self.report.as_of, self._rules.policies.version
+        )
         # what a tenant's quota defers depends on many users' rows: an answer without them would tell of that
         with warehouse.opened(self.workspace, "restricted", read_only=True) as connection:
             held = [
@@ -326,7 +272,7 @@ class _Night:
             "as_of": str(self.report.as_of),
             "chains": anchors.heads(self.workspace, self._ledger),
             "privacy": {
-                "policy_version": self._policies.version,
+                "policy_version": self._rules.policies.version,
                 "ledger": self._ledger.identity,
                 "ledger_entries": self._ledger.length,
                 "releases": [
@@ -338,7 +284,7 @@ class _Night:
                         "min_tenants": spec.min_tenants,
                         "tenant_cap": spec.tenant_cap,
                     }
-                    for spec in self._policies.specs
+                    for spec in self._rules.policies.specs
                 ],
             },
         }

@@ -5,7 +5,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from quorum import mechanisms, nightly, release
+from quorum import mechanisms, nightly, release, rules
 from quorum.budget import WINDOWS, label, total
 from quorum.errors import BadInput
 from quorum.ledger import Ledger
@@ -19,7 +19,7 @@ def plan(workspace: Workspace, as_of: date) -> dict[str, Any]:
     """Return the due releases with their noise, and the budgets before and after them."""
     if not workspace.plane("tenant").exists():
         raise BadInput("nothing is built yet: `quorum run` comes first, the catalog of features with it")
-    policies = nightly.load_policies(workspace, Dbt(workspace))
+    policies = rules.load_policies(workspace, Dbt(workspace))
     ledger = Ledger.open(workspace.ledger_url)
     keys = nightly.catalog_keys(workspace)
     due = release.due_releases(ledger, policies.specs, keys, as_of, policies.version)
@@ -52,7 +52,7 @@ def _describe(due: release.Due) -> dict[str, Any]:
     }
 
 
-def _budgets(ledger: Ledger, policies: nightly.Policies, due: list[release.Due]) -> list[dict[str, Any]]:
+def _budgets(ledger: Ledger, policies: rules.Policies, due: list[release.Due]) -> list[dict[str, Any]]:
     """Return spent, asked and left per population and window that a due period falls into.
 
     What a run that died has reserved for the same question is spent, and not asked for again.
