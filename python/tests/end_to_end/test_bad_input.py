@@ -62,6 +62,13 @@ def releases(content: str) -> Callable[[Workspace], object]:
     return writes("policy/releases.yml", f"releases: {content}")
 
 
+def fields(row: str) -> Callable[[Workspace], object]:
+    return writes("policy/field_policies.csv", f"source_format,field,class,action\n{row}\n")
+
+
+LONGER = "tenant_id,class,days\n*,ip_address,91\n"
+
+
 def empties_landing(workspace: Workspace) -> None:
     shutil.rmtree(workspace.landing)
     workspace.landing.mkdir()
@@ -86,6 +93,13 @@ MISTAKES = {
         2, "value_scale cannot be set", releases("{feature_usage: {value_scale: 1}}")
     ),
     "a policy without a number": Mistake(2, "history must be a number", releases("{feature_usage: {history: all}}")),
+    "a field that is kept as it is": Mistake(4, "line 2: keep is laxer than truncate", fields("*,ip,ip_address,keep")),
+    "a field that no model can treat so": Mistake(
+        2, "line 2: tokenise does not suit the field ip", fields("*,ip,ip_address,tokenise")
+    ),
+    "a field that stays longer": Mistake(
+        4, "line 2, column days: ip_address may only stay shorter", writes("registry/retention.csv", LONGER)
+    ),
     "a master key that is none": Mistake(2, "must hold 32 random bytes", environment={"QUORUM_MASTER_KEY": "secret"}),
     "another master key": Mistake(4, "by another master key", environment={"QUORUM_MASTER_KEY": WELL_FORMED_KEY}),
     "no master key": Mistake(4, "set QUORUM_MASTER_KEY", without("keyring/development.key")),
