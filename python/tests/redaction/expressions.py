@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from quorum.hmac_sql import CHAIN, PADS
 from quorum.keyring import pads
 from quorum.runner import Dbt
 from quorum.workspace import Workspace
@@ -28,7 +29,10 @@ def rendered(expression: str) -> str:
 
 @cache
 def connection() -> duckdb.DuckDBPyConnection:
-    return duckdb.connect(config={"threads": 1})
+    connection = duckdb.connect(config={"threads": 1})
+    connection.execute("attach ':memory:' as keyring")
+    connection.execute(CHAIN.format(kind="", name="keyring.main.hmac_chain"))
+    return connection
 
 
 def results(expression: str, values: Iterable[Any], columns: Sequence[str] = ("value",)) -> list[Any]:
@@ -40,6 +44,7 @@ def results(expression: str, values: Iterable[Any], columns: Sequence[str] = ("v
         if table[name].type == pa.null():
             table[name] = table[name].cast(pa.string())
     table |= {"row_number": range(len(rows)), "inner_pad": [inner] * len(rows), "outer_pad": [outer] * len(rows)}
+    table["further_pads"] = pa.array([[]] * len(rows), pa.list_(pa.struct(PADS)))
     connection().register("given", pa.table(table))
     found = connection().execute(f"{rendered(expression)} from given order by row_number").fetchall()
     return [result for (result,) in found]
