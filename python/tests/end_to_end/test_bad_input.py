@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,10 @@ from quorum.errors import Refused
 from quorum.workspace import Workspace
 from tests.end_to_end import worlds
 from tests.end_to_end.conftest import Night
-from tests.end_to_end.histories import START, event
+from tests.end_to_end.histories import event
 
 RUN = ("run", f"--as-of={worlds.LAST_DAY}")
+SENT = datetime(2025, 9, 1, 12, tzinfo=UTC)  # before all that is simulated, and not so long ago that it expires
 WELL_FORMED_KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 UNTOUCHED = ("published", "ledger", "keyring", "warehouse")
 
@@ -158,7 +160,7 @@ def test_a_run_after_all_of_them_is_a_good_one(
         for part in (*UNTOUCHED, "landing", "registry", "policy", "restricted/audit.jsonl", "restricted/heads.json"):
             put_back(good.root / part, workspace.root / part)
 
-    worlds.land(workspace, "new.jsonl", [event("acme-001", "new", "new", START)])
+    worlds.land(workspace, "new.jsonl", [event("acme-001", "new", "new", SENT)])
     assert worlds.quorum(workspace, *RUN).exit_code == 0
     assert worlds.quorum(workspace, "verify").exit_code == 0
     assert (workspace.published / "current").readlink() != (good.published / "current").readlink()
@@ -187,7 +189,7 @@ def test_a_second_run_at_the_same_time_is_turned_away(simulated_night: Night, tm
 
 
 def sent(user: str, tenant: str = "acme-001") -> bytes:
-    return json.dumps(event(tenant, user, user, START)).encode()
+    return json.dumps(event(tenant, user, user, SENT)).encode()
 
 
 def packed(user: str) -> bytes:
@@ -210,7 +212,7 @@ MENDED = {
     "table.jsonl": sent("d"),
 }
 LINES = [b"not JSON", b'{"user_id": "\xff"}', b"x" * 2**21, sent("f"), sent("g", tenant="ghost")]
-TAKEN = "select landing_file, count(*) from int_events where occurred_at < timestamp '2025-01-01' group by all"
+TAKEN = "select landing_file, count(*) from int_events where occurred_at < timestamp '2026-01-01' group by all"
 REFUSED = """
 select reason from int_quarantine join landing_files using (landing_file)
 where path = 'quorum/lines.jsonl' order by landing_row
