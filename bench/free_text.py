@@ -2,8 +2,8 @@
 
     python bench/free_text.py [--texts 50000] [--seed 1]
 
-Recall is the share of planted values of which nothing remains. Precision is the share of marks that stand for a
-planted value, over the same texts and half as many more that hold none, but numbers that look so. Nothing here is a test.
+Recall is the share of planted values of which nothing remains, precision that of marks which stand for a planted
+value, over the same texts and half as many that hold none, but numbers that look so. Nothing here is a test.
 """
 
 import argparse
