@@ -3,8 +3,8 @@
     python bench/redaction.py [--tenants 60] [--users 120]
 
 Raw lines of the simulator wait in the queue of a workspace; each measurement makes a table of them, in the project's
-own SQL, the best of three in seconds of a core. Beside the shipped policy, one that scrubs a free text too. Nothing here
-is a test.
+own SQL: the best of three, in seconds of a core. Beside the shipped policy, one that scrubs a free text too. Nothing
+here is a test.
 """
 
 import argparse
