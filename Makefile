@@ -27,6 +27,8 @@ lint: $(VENV)/installed
 bench: $(VENV)/installed
 	$(BIN)/python bench/landing.py
 	$(BIN)/python bench/nightly.py
+	$(BIN)/python bench/redaction.py
+	$(BIN)/python bench/free_text.py
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -10,9 +10,12 @@
     end
 {%- endmacro %}
 
-{#- A cheap look that spares most texts the dear one. -#}
+{#- A cheap look that spares most texts the dear one: base64 of a text has a capital or a digit in it, most words have none. -#}
 {% macro may_be_encoded(text) -%}
-    {{ matches(text, '%[0-9A-Fa-f]{2}|\\\\u[0-9A-Fa-f]{4}|^\\s*["{[]|^[A-Za-z0-9+/_=\\r\\n-]{8,}$') }}
+    (
+        {{ matches(text, '%[0-9A-Fa-f]{2}|\\\\u[0-9A-Fa-f]{4}|^\\s*["{[]') }}
+        or {{ matches(text, '^[A-Za-z0-9+/_=\\r\\n-]{8,}$') }} and {{ matches(text, '[A-Z0-9]') }}
+    )
 {%- endmacro %}
 
 {#- A text without one layer of encoding; the same where there is none, NULL where one cannot be read. -#}

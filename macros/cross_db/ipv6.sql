@@ -28,7 +28,7 @@
 {% macro duckdb__ipv6_plain(ip) -%}
     {%- set byte = '(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])' -%}
     {{ named(
-        replaced('lower(' ~ ip ~ ')', '%[^%]+$', ''), 'zoneless',
+        replaced('lower(' ~ ip ~ ')', '%[^%/]+$', ''), 'zoneless',
         "case when zoneless like '%.%' then "
         ~ named(
             mapped("string_split(nullif(" ~ first_match('zoneless', ':(' ~ byte ~ '(?:[.]' ~ byte ~ '){3})$') ~ ", ''), '.')", 'octet', 'cast(octet as integer)'),

@@ -14,6 +14,15 @@
     case when left({{ text }}, 1) = '{' then {{ element(json_strings(text, ['$']), 1) }} end
 {%- endmacro %}
 
+{#- A text as JSON writes it. -#}
+{% macro json_text(text) -%}
+    {{ return(adapter.dispatch('json_text', 'quorum')(text)) }}
+{%- endmacro %}
+
+{% macro duckdb__json_text(text) -%}
+    cast(to_json({{ text }}) as varchar)
+{%- endmacro %}
+
 {#- Whether a text is a JSON object or list; NULL for NULL. -#}
 {% macro is_object_or_list(text) -%}
     {{ return(adapter.dispatch('is_object_or_list', 'quorum')(text)) }}
@@ -55,7 +64,7 @@
     {{ mapped(
         filtered(rules, 'rule', "regexp_full_match(rule.property, '[^*\"\\\\]+')"),
         'rule',
-        "struct_pack(property := rule.property, decision := rule.class || ' ' || rule.action, words := rule.words, "
+        "struct_pack(written := " ~ json_text('rule.property') ~ ", decision := rule.class || ' ' || rule.action, words := rule.words, "
         ~ "path := '$.\"' || rule.property || '\"', steps := case when rule.property like '%.%' then " ~ steps ~ " end)"
     ) }}
 {%- endmacro %}

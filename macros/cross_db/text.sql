@@ -48,8 +48,14 @@
         'i̇': 'i', 'ß': 'ss', 'ŉ': 'ʼn', 'ẚ': 'aʾ', 'և': 'եւ', 'ﬃ': 'ffi', 'ﬄ': 'ffl', 'ﬀ': 'ff', 'ﬁ': 'fi', 'ﬂ': 'fl',
         'ﬅ': 'st', 'ﬆ': 'st', 'ﬓ': 'մն', 'ﬔ': 'մե', 'ﬕ': 'մի', 'ﬖ': 'վն', 'ﬗ': 'մխ',
     } -%}
-    nfc_normalize({% for _ in letters %}replace({% endfor %}{{ one_to_one }}
-        {%- for letter, spelt in letters.items() %}, '{{ letter }}', '{{ spelt }}'){% endfor %})
+    {%- set spelt = [] -%}
+    {%- for letter, spelling in letters.items() -%}
+        {%- do spelt.append(" when '" ~ letter ~ "' then '" ~ spelling ~ "'") -%}
+    {%- endfor -%}
+    nfc_normalize({{ folded(
+        "['" ~ letters | join("', '") ~ "']", one_to_one, 'folded_text', 'letter',
+        "replace(folded_text, letter, case letter" ~ spelt | join ~ " end)"
+    ) }})
 {%- endmacro %}
 
 {#- The words of a delimited text that a list knows; each other word becomes `:id`. -#}

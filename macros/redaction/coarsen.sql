@@ -51,6 +51,11 @@
     }) }}
 {%- endmacro %}
 
+{#- The forms of a country, for `redact`. -#}
+{% macro country_forms(country) -%}
+    {{ return({'keep': country_code(country), 'generalise': country_code(country)}) }}
+{%- endmacro %}
+
 {#- The forms of a whole number, for `redact`. -#}
 {% macro number_forms(number) -%}
     {{ return({'keep': number, 'coarsen': two_digits_of_integer(number)}) }}

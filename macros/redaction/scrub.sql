@@ -19,9 +19,7 @@
 {% macro scrubbed(text) -%}
     {%- set steps = namespace(text=plain_characters(text)) -%}
     {%- for mark, patterns in marks_by_shape().items() -%}
-        {%- for pattern in patterns -%}
-            {%- set steps.text = replaced(steps.text, pattern, '[' ~ mark ~ ']') -%}
-        {%- endfor -%}
+        {%- set steps.text = replaced(steps.text, '(?:' ~ patterns | join(')|(?:') ~ ')', '[' ~ mark ~ ']') -%}
     {%- endfor -%}
     {%- set steps.text = marked_where(steps.text, iban_shape(), 'iban', is_iban('found')) -%}
     {%- set steps.text = marked_where(steps.text, spanish_id_shape(), 'id', is_spanish_id('found')) -%}

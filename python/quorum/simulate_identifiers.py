@@ -6,7 +6,7 @@ import base64
 import json
 import random
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from quorum.simulate_national_ids import NATIONAL_IDS, digits, grouped, luhn_digit
 
@@ -36,7 +36,7 @@ def email(rng: random.Random) -> str:
                 f"{name} @ {host}",
                 f"{name} (at) {host}",
                 f"{name} [at] {host.replace('.', ' [dot] ')}",
-                f"{name}＠{host}",
+                f"{name}\uff20{host}",
             ),
             *(f"{name}(at){host.replace('.', '(punkt)')}", f"{name} at {host.replace('.', ' dot ')}"),
             *(f"{name}%40{host}", base64.b64encode(f"{name}@{host}".encode()).decode(), f"{name}&#64;{host}"),
@@ -177,8 +177,8 @@ def shaped(*shapes: Callable[[random.Random], str]) -> Callable[[random.Random],
 
 
 def userinfo_url(rng: random.Random) -> str:
-    scheme: Sequence[str] = ("https", "ftp", "postgresql", "redis")
-    return f"{rng.choice(scheme)}://{text_of(rng, 6)}:{text_of(rng, 10)}@db{rng.randint(1, 9)}.leak.example/{text_of(rng, 5)}?u={text_of(rng, 8)}"
+    login, path = f"{text_of(rng, 6)}:{text_of(rng, 10)}", f"{text_of(rng, 5)}?u={text_of(rng, 8)}"
+    return f"{rng.choice(['https', 'ftp', 'postgresql', 'redis'])}://{login}@db{rng.randint(1, 9)}.leak.example/{path}"
 
 
 IDENTIFIERS: dict[str, Callable[[random.Random], str]] = {

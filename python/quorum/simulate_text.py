@@ -1,4 +1,4 @@
-"""Free texts in five languages with personal data and secrets in them whose place is known, and texts that only look so."""
+"""Free texts in five languages, with personal data and secrets in known places, and texts that only look so."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Text:
 
 
 def remains(written: Text, scrubbed: str) -> bool:
-    """Return whether four signs of the value in a row are still there, spaced or not, and not in what stands around it."""
+    """Return whether four signs of the value in a row are still there, however spaced, and not from around it."""
     value, carrier, left = (
         re.sub(r"[\W_]", "", text).lower()
         for text in (written.value, written.carrier, re.sub(r"\[[a-z]+\]", " ", scrubbed))

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +15,7 @@ from tests.redaction.hostile import HOSTILE
 SCRUB = "scrub('value')"
 
 
-def scrubbed(values: list[str]) -> list[str]:
+def scrubbed(values: Sequence[str | None]) -> list[str]:
     return results(SCRUB, values)
 
 
@@ -168,7 +169,7 @@ def test_encodings_inside_a_text() -> None:
         "YWRhQHguZXhhbXBsZQ==",
         "ada\\u0040x.example",
         "ada&#64;x.example",
-        "ada＠x.example",
+        "ada\uff20x.example",
         "ada@\u200bx.example",
     ]
     assert not [

@@ -25,11 +25,12 @@ V6 = st.one_of(
 
 def network_of(address: Address) -> str:
     """Return the network as the macro writes it."""
+    address = type(address)(int(address))  # without its zone
     if isinstance(address, ipaddress.IPv6Address):
         address = address.ipv4_mapped or address.sixtofour or address
     if isinstance(address, ipaddress.IPv4Address):
         return ".".join(str(address).split(".")[:3]) + "/24"
-    return ":".join(f"{int(group, 16):x}" for group in address.exploded.split("%")[0].split(":")[:3]) + "/48"
+    return ":".join(f"{int(group, 16):x}" for group in address.exploded.split(":")[:3]) + "/48"
 
 
 @st.composite
@@ -63,16 +64,16 @@ def shortened(groups: list[str]) -> str:
     return f"{':'.join(groups[: zeros[0]])}::{':'.join(groups[zeros[0] + 1 :])}"
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.lists(spelt(), min_size=20, max_size=40))
 def test_every_spelling_of_an_address_gives_its_network(pairs: list[tuple[str, str]]) -> None:
     assert results("truncate_ip('value')", [text for text, _ in pairs]) == [network for _, network in pairs]
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.lists(st.text("0123456789abcfF:.%/[] ", max_size=24), min_size=20, max_size=40))
 def test_what_is_no_address_for_python_is_none_here(texts: list[str]) -> None:
-    expected = []
+    expected: list[str | None] = []
     for text in texts:
         try:
             expected.append(network_of(ipaddress.ip_address(text)))

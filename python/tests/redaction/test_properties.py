@@ -1,4 +1,4 @@
-"""Of an event's properties only those that the policy lists pass, each in the form of its class, however it is wrapped."""
+"""Of an event's properties only the listed ones pass, each in the form of its class, however it is wrapped."""
 
 import base64
 import json
@@ -58,8 +58,8 @@ PASSING = {
 
 def rules(decisions: dict[str, str]) -> str:
     packed = ", ".join(
-        f"struct_pack(property := '{name}', class := '{decision.split()[0]}', words := ['pro', 'app'], action := '{decision.split()[1]}')"
-        for name, decision in decisions.items()
+        f"struct_pack(property := '{name}', class := '{cls}', words := ['pro', 'app'], action := '{action}')"
+        for name, (cls, action) in ((name, decision.split()) for name, decision in decisions.items())
     )
     return f"property_rules({json.dumps(f'[{packed}]')})"
 
@@ -129,33 +129,17 @@ def test_a_nested_value_is_found_in_objects_in_texts_and_under_a_dotted_key() ->
 
 
 def test_an_object_or_a_list_is_no_value() -> None:
-    events = [{name: shape for name in DECISIONS} for shape in ({"a": CANARY}, [CANARY], [[CANARY]])]
+    events = [dict.fromkeys(DECISIONS, shape) for shape in ({"a": CANARY}, [CANARY], [[CANARY]])]
     assert not [found for found in passed(events) if CANARY in found]
     assert passed([{"note": {"a": CANARY}}, {"note": json.dumps([CANARY])}]) == ["{}", "{}"]
 
 
 def test_odd_names_of_properties_find_nothing_and_break_nothing() -> None:
-    odd = {
-        name: "label keep"
-        for name in (
-            "*",
-            "a*",
-            'a"',
-            "a\\",
-            "",
-            ".",
-            "a.",
-            "..",
-            "$",
-            "$.plan",
-            "[0]",
-            "plan[0]",
-            "#",
-            "/plan",
-            "größe",
-        )
-    }
-    events = [{"plan": "pro"}, {name: "pro" for name in odd}, "[]", "{bad", None]
+    odd = dict.fromkeys(
+        ("*", "a*", 'a"', "a\\", "", ".", "a.", "..", "$", "$.plan", "[0]", "plan[0]", "#", "/plan", "größe"),
+        "label keep",
+    )
+    events = [{"plan": "pro"}, dict.fromkeys(odd, "pro"), "[]", "{bad", None]
     assert passed(events, odd) == [
         "{}",
         '{".":"pro","a.":"pro","..":"pro","$":"pro","$.plan":"pro","[0]":"pro","plan[0]":"pro","#":"pro","/plan":"pro","größe":"pro"}',

@@ -2,17 +2,19 @@
 
 import sys
 import unicodedata
+from collections.abc import Callable
 from itertools import product
+from typing import Literal
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.redaction.expressions import results
 
-TOKEN = "tokenise('value', 'user')"
+USER = "tokenise('value', 'user')"
 SPACES = [chr(code) for code in range(sys.maxunicode + 1) if chr(code).isspace()] + ["\u200b", "\ufeff"]
-CASES = (str, str.lower, str.upper, str.swapcase, str.title)
-FORMS = ("NFC", "NFD")
+CASES: tuple[Callable[[str], str], ...] = (str, str.lower, str.upper, str.swapcase, str.title)
+FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 # Greek letters with an iota below are two letters in capitals, and stay apart from those
 LETTERS = [
     chr(code)
@@ -42,14 +44,14 @@ def has_two_capitals(text: str) -> bool:
 
 @settings(max_examples=60)
 @given(
-    st.text(st.sampled_from([*LETTERS[:2000], "ß", "İ", "ı", "ς", "ﬁ"]), min_size=1, max_size=12),
+    st.text(st.sampled_from([*LETTERS[:2000], "ß", "İ", "\u0131", "ς", "ﬁ"]), min_size=1, max_size=12),
     st.sampled_from(SPACES),
     st.sampled_from(SPACES),
 )
 def test_spaces_case_and_composition_do_not_matter(text: str, before: str, after: str) -> None:
     text = f"k{text}k"  # a letter that combines with nothing, so that what is trimmed is what was put around it
     values = [f"{before}{spelling}{after}{after}" for spelling in spellings(text)]
-    assert len(set(results(TOKEN, [text, *values]))) == 1
+    assert len(set(results(USER, [text, *values]))) == 1
 
 
 def test_case_matters_where_the_policy_says_so() -> None:
@@ -62,7 +64,7 @@ def test_case_matters_where_the_policy_says_so() -> None:
 @settings(max_examples=30)
 @given(st.lists(st.integers(0, 10**9), min_size=2, max_size=50, unique=True))
 def test_different_ids_have_different_tokens(ids: list[int]) -> None:
-    assert len(set(results(TOKEN, [f"user {number}" for number in ids]))) == len(ids)
+    assert len(set(results(USER, [f"user {number}" for number in ids]))) == len(ids)
 
 
 def test_an_address_becomes_a_token_and_the_class_of_its_domain() -> None:
