@@ -1,6 +1,7 @@
 """Forgetting users: nothing of them is left, everything else is as if they had never been, and so it stays."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from tests.end_to_end.spellings import Canary
 from tests.end_to_end.test_backfill import backfill
 from tests.end_to_end.test_nightly import relations
 
+PUT_BACK = "quorum/2.jsonl.gz"
 REQUEST = erasure.Request("acme", tuple(GONE))
 PSEUDONYMS = """
 select unit_key from int_events where anonymous_key in (
@@ -123,9 +125,10 @@ def test_the_receipt_counts_and_proves(erased: Erased) -> None:
 
 @pytest.fixture(scope="module")
 def afterwards(erased: Erased, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """The night after, in which old rows of theirs land, and a new one."""
+    """The night after, in which old rows of theirs land, and a new one, and a file is put back from a backup."""
     workspace = worlds.copied(erased.after, tmp_path_factory.mktemp("afterwards") / "workspace")
     erasures.land_late(workspace)
+    shutil.copy2(erased.before.landing / PUT_BACK, workspace.landing / PUT_BACK)
     report = worlds.run(workspace)
     assert not report.problems
     assert report.published
@@ -140,6 +143,11 @@ def test_what_arrives_late_stays_away_and_a_new_start_is_one(erased: Erased, aft
     [(events, users)] = worlds.fetch(erased.never, "tenant", counts)
     assert worlds.fetch(afterwards, "tenant", counts) == [(events + 2, users + 1)]
     assert (afterwards.landing / "quorum" / erasures.LATE).read_text().count("leak.example") == 0
+
+
+def test_a_file_that_is_put_back_is_blanked_again(erased: Erased, afterwards: Workspace) -> None:
+    contents = [(each.landing / PUT_BACK).read_bytes() for each in (erased.before, erased.after, afterwards)]
+    assert contents[0] != contents[1] == contents[2]
 
 
 def test_the_next_release_is_without_them_and_spends_nothing(erased: Erased, afterwards: Workspace) -> None:
