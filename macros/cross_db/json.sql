@@ -14,6 +14,15 @@
     case when left({{ text }}, 1) = '{' then {{ element(json_strings(text, ['$']), 1) }} end
 {%- endmacro %}
 
+{#- Whether a text is a JSON object or list; NULL for NULL. -#}
+{% macro is_object_or_list(text) -%}
+    {{ return(adapter.dispatch('is_object_or_list', 'quorum')(text)) }}
+{%- endmacro %}
+
+{% macro duckdb__is_object_or_list(text) -%}
+    case when left(ltrim({{ text }}), 1) in ('{', '[') then json_valid({{ text }}) else false end
+{%- endmacro %}
+
 {#- The first item of what may be a JSON list; what is none stays as it is. -#}
 {% macro first_item(text) -%}
     case when left({{ text }}, 1) = '[' then {{ element(json_strings(text, ['$[0]']), 1) }} else {{ text }} end
@@ -34,20 +43,36 @@
     )), ',') || '}'
 {%- endmacro %}
 
-{% macro allow_listed_json(json, rules) -%}
-    {{ return(adapter.dispatch('allow_listed_json', 'quorum')(json, rules)) }}
+{#- Rules for `allow_listed_json` from those of the policy: each with the way to its value. A name of several words with
+    dots between them is looked for as it stands, and then as nested objects. A name that JSONPath would read as a pattern
+    or as the end of a name finds nothing. -#}
+{% macro property_rules(rules) -%}
+    {{ return(adapter.dispatch('property_rules', 'quorum')(rules)) }}
 {%- endmacro %}
 
-{% macro duckdb__allow_listed_json(json, rules) -%}
-    {#- What comes out is a boolean, a small whole number or a word of the vocabulary: never text of the input. -#}
-    {%- set value = "try(json_extract_string(" ~ json ~ ", '$.\"' || rule.property || '\"'))" -%}
-    '{' || array_to_string(list_filter(list_transform({{ rules }}, lambda rule:
-        '"' || rule.property || '":' || case rule.class
-            when 'flag' then cast(try_cast({{ value }} as boolean) as varchar)
-            when 'quantity' then cast({{ small_integer(value, 999999) }} as varchar)
-            when 'label' then case when list_contains(rule.words, {{ value }}) then '"' || {{ value }} || '"' end
-        end
-    ), lambda pair: pair is not null), ',') || '}'
+{% macro duckdb__property_rules(rules) -%}
+    {%- set steps = mapped("string_split(rule.property, '.')", 'step', "'$.\"' || step || '\"'") -%}
+    {{ mapped(
+        filtered(rules, 'rule', "regexp_full_match(rule.property, '[^*\"\\\\]+')"),
+        'rule',
+        "struct_pack(property := rule.property, decision := rule.class || ' ' || rule.action, words := rule.words, "
+        ~ "path := '$.\"' || rule.property || '\"', steps := case when rule.property like '%.%' then " ~ steps ~ " end)"
+    ) }}
+{%- endmacro %}
+
+{#- The value that a rule speaks of, as text. What lies on the way may be JSON as a text, or encoded otherwise. -#}
+{% macro property_value(json, rule) -%}
+    {{ return(adapter.dispatch('property_value', 'quorum')(json, rule)) }}
+{%- endmacro %}
+
+{% macro duckdb__property_value(json, rule) -%}
+    {%- set whole = 'try(json_extract_string(' ~ json ~ ', ' ~ rule ~ '.path))' -%}
+    case
+        when {{ rule }}.steps is null then {{ whole }}
+        else coalesce({{ whole }}, {{ folded(
+            rule ~ '.steps', json, 'inner_json', 'step', 'try(json_extract_string(' ~ decoded('inner_json') ~ ', step))'
+        ) }})
+    end
 {%- endmacro %}
 
 {#- An object's own keys and the types of their values, in the engine's words: equal for rows that look alike. Never

@@ -64,3 +64,22 @@
         else {{ instant }}
     end
 {%- endmacro %}
+
+{#- The hour, or the day, in which an instant lies. -#}
+{% macro truncated_instant(instant, unit) -%}
+    {{ return(adapter.dispatch('truncated_instant', 'quorum')(instant, unit)) }}
+{%- endmacro %}
+
+{% macro duckdb__truncated_instant(instant, unit) -%}
+    {#- a calendar day and no month: its type would be date otherwise -#}
+    cast(date_trunc('{{ unit }}', {{ instant }}) as timestamp)
+{%- endmacro %}
+
+{#- An instant as text, `2026-03-28T10:00:00Z`. -#}
+{% macro instant_text(instant) -%}
+    {{ return(adapter.dispatch('instant_text', 'quorum')(instant)) }}
+{%- endmacro %}
+
+{% macro duckdb__instant_text(instant) -%}
+    strftime({{ instant }}, '%Y-%m-%dT%H:%M:%SZ')
+{%- endmacro %}

@@ -1,21 +1,12 @@
 {#- Coarse forms of fields that would single a person out. Each gives NULL for what it does not know. -#}
 
-{#- 203.0.113.9 becomes 203.0.113/24; 2001:db8:1:2::9 becomes 2001:db8:1/48. -#}
-{% macro truncate_ip(ip) -%}
-    {#- An address in full, or shortened after its third group: a telephone number written with dots or colons is none. -#}
-    {%- set byte, group = '(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])', '[0-9a-fA-F]{1,4}' -%}
-    case
-        when regexp_full_match({{ ip }}, '({{ byte }}\.){3}{{ byte }}')
-            then regexp_extract({{ ip }}, '^(([0-9]{1,3}[.]){2}[0-9]{1,3})', 1) || '/24'
-        when regexp_full_match({{ ip }}, '({{ group }}:){7}({{ group }}|:)
-            {%- for n in range(3, 7) %}|({{ group }}:){{ '{' ~ n ~ '}' }}(:|(:{{ group }}){1,{{ 7 - n }}}){% endfor %}')
-            then lower(regexp_extract({{ ip }}, '^(([0-9a-fA-F]{1,4}:){2}[0-9a-fA-F]{1,4})', 1)) || '/48'
-    end
-{%- endmacro %}
-
-{#- An ISO 3166 code, or nothing. -#}
+{#- An ISO 3166-1 code, or nothing. -#}
 {% macro country_code(country) -%}
-    case when {{ matches(country, '^[A-Z]{2}$') }} then {{ country }} end
+    {%- set codes = 'A[DEFGILMOQRSTUWXZ]|B[ABDEFGHIJLMNOQRSTVWYZ]|C[ACDFGHIKLMNORUVWXYZ]|D[EJKMOZ]|E[CEGHRST]|F[IJKMOR]'
+        ~ '|G[ABDEFGHILMNPQRSTUWY]|H[KMNRTU]|I[DELMNOQRST]|J[EMOP]|K[EGHIMNPRWYZ]|L[ABCIKRSTUVY]|M[ACDEFGHKLMNOPQRSTUVWXYZ]'
+        ~ '|N[ACEFGILOPRUZ]|OM|P[AEFGHKLMNRSTWY]|QA|R[EOSUW]|S[ABCDEGHIJKLMNORSTVXYZ]|T[CDFGHJKLMNORTVWZ]|U[AGMSYZ]'
+        ~ '|V[ACEGINU]|W[FS]|XK|Y[ET]|Z[AMW]' -%}
+    case when {{ matches(country, '^(?:' ~ codes ~ ')$') }} then {{ country }} end
 {%- endmacro %}
 
 {#- A word that the vocabulary lists, else `otherwise`. -#}
@@ -23,31 +14,44 @@
     case when {{ in_words(value, words) }} then {{ value }} else {{ otherwise }} end
 {%- endmacro %}
 
-{#- Path only, and of the path only the words that the vocabulary lists. -#}
-{% macro strip_url(url, words) -%}
-    {{ known_segments("regexp_replace(regexp_replace(" ~ url ~ ", '[?#].*$', ''), '^[A-Za-z][A-Za-z0-9+.-]*:(//[^/]*)?', '')", '/', words) }}
+{#- A latitude or a longitude to the whole degree, as text: a strip of 111 km, and a cell of it holds a region. A tenth of
+    one would hold a village. -#}
+{% macro whole_degrees(coordinate) -%}
+    {{ named(finite_number(coordinate), 'degrees', "case when abs(degrees) <= 180 then cast(cast(round(degrees) as integer) as varchar) end") }}
 {%- endmacro %}
 
-{#- Where a visit came from, as a channel. -#}
-{% macro referrer_channel(referrer) -%}
+{#- A number to two significant digits, to one decimal at the most: 1234.5 is 1200, and 9.87 is 9.9. Double. -#}
+{% macro two_digits(number) -%}
+    {%- set unit = "power(10, floor(log10(abs(" ~ number ~ "))) - 1)" -%}
     case
-        when {{ referrer }} is null then null
-        when {{ matches(referrer, '^https?://([a-z0-9-]+[.])*(google|bing|duckduckgo|yahoo|baidu|yandex|ecosia)[.]') }} then 'search'
-        when {{ matches(referrer, '^https?://([a-z0-9-]+[.])*(facebook|instagram|linkedin|twitter|x|reddit|youtube|tiktok|t)[.](com|co)(/|$)') }} then 'social'
-        when {{ matches(referrer, '^https?://(mail|webmail|outlook)[.]') }} then 'mail'
-        else 'other'
+        when abs({{ number }}) < 10 then round({{ number }}, 1)
+        else round({{ number }} / {{ unit }}) * {{ unit }}
     end
 {%- endmacro %}
 
-{% macro user_agent_family(user_agent) -%}
-    case
-        when {{ user_agent }} is null then null
-        when {{ matches(user_agent, '(?i)(bot|crawler|spider|curl|wget|python-requests)') }} then 'robot'
-        when {{ matches(user_agent, 'Edg[eA]?/') }} then 'edge'
-        when {{ matches(user_agent, 'OPR/|Opera') }} then 'opera'
-        when {{ matches(user_agent, 'Firefox/|FxiOS/') }} then 'firefox'
-        when {{ matches(user_agent, 'Chrome/|CriOS/|Chromium/') }} then 'chrome'
-        when {{ matches(user_agent, 'Safari/') }} then 'safari'
-        else 'other'
-    end
+{#- The same for a bigint, as bigint. -#}
+{% macro two_digits_of_integer(number) -%}
+    {{ named('cast(' ~ number ~ ' as double)', 'number', 'cast(' ~ two_digits('number') ~ ' as bigint)') }}
+{%- endmacro %}
+
+{#- The same for a text, as a text that JSON calls a number. -#}
+{% macro two_digits_of_text(text) -%}
+    {{ named(
+        named(finite_number(text), 'number', two_digits('number')), 'rounded',
+        "case when rounded = trunc(rounded) then cast(cast(rounded as bigint) as varchar) else cast(cast(rounded as decimal(3, 1)) as varchar) end"
+    ) }}
+{%- endmacro %}
+
+{#- The forms of an instant, for `redact`: as it is, its hour, its day. -#}
+{% macro instant_forms(instant) -%}
+    {{ return({
+        'keep': instant,
+        'coarsen': truncated_instant(instant, 'hour'),
+        'generalise': truncated_instant(instant, 'day'),
+    }) }}
+{%- endmacro %}
+
+{#- The forms of a whole number, for `redact`. -#}
+{% macro number_forms(number) -%}
+    {{ return({'keep': number, 'coarsen': two_digits_of_integer(number)}) }}
 {%- endmacro %}

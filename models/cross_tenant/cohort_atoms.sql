@@ -1,18 +1,36 @@
-with members as (
+with periods as (
+
+    select distinct period_start
+    from {{ source('cross_tenant_control', 'release_periods') }}
+
+),
+
+members as (
 
     select * from {{ ref('cohort_tenants') }}
+
+),
+
+transitions as (
+
+    select * from {{ ref('cohort_transitions') }}
 
 ),
 
 atoms as (
 
     select distinct
-        period_start,
-        cohort_key,
-        cohort_industry,
-        cohort_region,
-        cohort_size_band
+        members.period_start,
+        members.cohort_key,
+        members.cohort_industry,
+        members.cohort_region,
+        members.cohort_size_band,
+        transitions.cohort_key is not null as is_in_transition
     from members
+    semi join periods on members.period_start = periods.period_start
+    left join transitions
+        on members.period_start = transitions.period_start
+        and members.cohort_key = transitions.cohort_key
 
 )
 

@@ -3,12 +3,33 @@
 {%- set levels = [['industry', 'region', 'size_band'], ['industry', 'region'], ['industry']] -%}
 {%- set attributes = levels[0] -%}
 
-with periods as (
+with due as (
+
+    select * from {{ source('cross_tenant_control', 'release_periods') }}
+
+),
+
+-- the period before each that is due, too: who came and who left is seen by comparing the two
+dated as (
+
+    select
+        period_start,
+        atom_min_contributors
+    from due
+    union all
+    select
+        previous_start as period_start,
+        atom_min_contributors
+    from due
+
+),
+
+periods as (
 
     select
         period_start,
         max(atom_min_contributors) as atom_min_contributors
-    from {{ source('cross_tenant_control', 'release_periods') }}
+    from dated
     group by period_start
 
 ),

@@ -130,32 +130,42 @@ listed as (
 ),
 
 -- of a property that nobody decided about, what holds for properties holds
-decided as (
+ruled as (
 
     select
-        listed.source_format,
-        listed.raw_field,
-        listed.contract_field,
-        case listed.contract_field
-            when 'tenant_id' then 'tenant_key'
-            {%- for column, field in (redacted_columns() if execute else {}).items() %}
-            when '{{ field }}' then '{{ column }}'
-            {%- endfor %}
-            else case when listed.contract_field like 'properties.%' then 'properties' end
-        end as event_column,
-        coalesce(exact.class, fallback.class) as class,
-        coalesce(exact.action, fallback.action) as action,
-        coalesce(exact.audience, fallback.audience, 'restricted') as audience,
-        listed.first_seen_on,
-        listed.last_seen_on
+        listed.*,
+        coalesce(
+            exact.field, case when listed.contract_field like 'properties.%' then 'properties' end
+        ) as policy_field
     from listed
     left join decisions as exact
         on listed.source_format = exact.source_format
         and listed.contract_field = exact.field
-    left join decisions as fallback
-        on listed.source_format = fallback.source_format
-        and listed.contract_field like 'properties.%'
-        and fallback.field = 'properties'
+
+),
+
+decided as (
+
+    select
+        ruled.source_format,
+        ruled.raw_field,
+        ruled.contract_field,
+        case
+            when ruled.contract_field like 'properties.%' then 'properties'
+            when ruled.contract_field = 'tenant_id' then 'tenant_key'
+            {%- for column, field in (redacted_columns() if execute else {}).items() %}
+            when ruled.contract_field = '{{ field }}' then '{{ column }}'
+            {%- endfor %}
+        end as event_column,
+        decisions.class,
+        decisions.action,
+        coalesce(decisions.audience, 'restricted') as audience,
+        ruled.first_seen_on,
+        ruled.last_seen_on
+    from ruled
+    left join decisions
+        on ruled.source_format = decisions.source_format
+        and ruled.policy_field = decisions.field
 
 ),
 

@@ -9,7 +9,10 @@ with landed as (
 
 policies as (
 
-    select * from {{ ref('int_field_policies') }}
+    select
+        *,
+        {{ property_rules('property_rules') }} as allowed_properties
+    from {{ ref('int_field_policies') }}
 
 ),
 
@@ -34,9 +37,9 @@ redacted as (
             'keep_listed': listed_word('landed.event_name', 'policies.event_name_words', otherwise="'unlisted'")
         }) }} as event_name,
         {{ redact('feature', {'keep_listed': 'features.feature'}) }} as feature,
-        {{ redact('occurred_at', {'keep': 'landed.occurred_at'}) }} as occurred_at,
+        {{ redact('occurred_at', instant_forms('landed.occurred_at')) }} as occurred_at,
         landed.occurred_at_rule,
-        {{ redact('received_at', {'keep': 'landed.received_at'}) }} as received_at,
+        {{ redact('received_at', instant_forms('landed.received_at')) }} as received_at,
         {{ redact('user_id', token_forms('landed.user_id', 'user')) }} as user_key,
         {{ redact('anonymous_id', token_forms('landed.anonymous_id', 'anonymous')) }} as anonymous_key,
         {{ redact('account_id', token_forms('landed.account_id', 'account')) }} as account_key,
@@ -45,11 +48,11 @@ redacted as (
         {{ redact('referrer', {'generalise': referrer_channel('landed.referrer')}) }} as referrer_channel,
         {{ redact('ip', {'truncate': truncate_ip('landed.ip')}) }} as ip_network,
         {{ redact('user_agent', {'generalise': user_agent_family('landed.user_agent')}) }} as user_agent_family,
-        {{ redact('country', {'keep': country_code('landed.country')}) }} as country,
+        {{ redact('country', {'keep': country_code('landed.country'), 'generalise': country_code('landed.country')}) }} as country,
         {{ redact('platform', {'keep_listed': listed_word('landed.platform', 'policies.platform_words')}) }} as platform,
-        {{ redact('duration_ms', {'keep': 'landed.duration_ms'}) }} as duration_ms,
-        {{ redact('value_minor', {'keep': 'landed.value_minor'}) }} as value_minor,
-        {{ allow_listed_json('landed.properties', 'policies.property_rules') }} as properties,
+        {{ redact('duration_ms', number_forms('landed.duration_ms')) }} as duration_ms,
+        {{ redact('value_minor', number_forms('landed.value_minor')) }} as value_minor,
+        {{ allow_listed_json('landed.properties', 'policies.allowed_properties') }} as properties,
         landed.source_format,
         landed.landing_file,
         landed.landing_row

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from functools import wraps
 from pathlib import Path
@@ -12,7 +13,7 @@ import click
 
 from quorum import __version__, cli_erase, cli_keys, report, settings
 from quorum.cli_options import as_of_option, progress
-from quorum.errors import BadInput, QuorumError
+from quorum.errors import BadInput, QuorumError, Refused
 from quorum.workspace import Workspace
 
 Printed = dict[str, Any]
@@ -53,6 +54,7 @@ def command(function: Callable[..., Printed]) -> Callable[..., None]:
         try:
             found = function(Workspace(workspace.resolve()), **options)
         except QuorumError as error:
+            _record(Workspace(workspace.resolve()), function.__name__, error)
             _fail(str(error), error.exit_code)
         except KeyboardInterrupt:
             _fail("stopped; the last release stands, and the next run goes on from here", 130)
@@ -65,6 +67,15 @@ def command(function: Callable[..., Printed]) -> Callable[..., None]:
             sys.exit(BadInput.exit_code)
 
     return run
+
+
+def _record(workspace: Workspace, name: str, error: QuorumError) -> None:
+    """Write a refusal into the audit log where there is one; `verify` looks, and leaves what it sees as it is."""
+    from quorum.audit import AuditLog
+
+    if isinstance(error, Refused) and name != "verify" and workspace.audit_log.exists():
+        with suppress(QuorumError, OSError):
+            AuditLog(workspace).refused(name, error)
 
 
 def _fail(message: str, code: int) -> None:
@@ -176,16 +187,29 @@ def status(workspace: Workspace) -> Printed:
     return report.of_status(workspace)
 
 
-def verify(workspace: Workspace) -> Printed:
-    """Recheck every published checksum, the ledger and the audit log."""
-    from quorum import publish
-    from quorum.hash_chain import ChainedLog
+@click.option("--head", "written_down", help="A head that was written down: is it still there?")
+@click.option("--accept-loss", is_flag=True, help="Go on with an older audit log; both chains tell of it for good.")
+def verify(workspace: Workspace, written_down: str | None, accept_loss: bool) -> Printed:
+    """Recheck every published checksum, the ledger and the audit log, and what each knows of the other."""
+    from quorum import anchors, publish
     from quorum.ledger import Ledger
 
+    files = publish.verify(workspace)
+    ledger = Ledger.open(workspace.ledger_url)
+    if accept_loss:
+        with workspace.locked():
+            anchors.accept_loss(workspace, ledger)
+    ledger.verify()
+    publish.refuse_if_behind(workspace, ledger)
+    chains = anchors.verify(workspace, ledger)
+    if written_down:
+        anchors.contains(chains, written_down)
     return {
-        "published_files": publish.verify(workspace),
-        "ledger_entries": Ledger.open(workspace.ledger_url).verify(),
-        "audit_entries": ChainedLog(workspace.audit_log).verify(),
+        "published_files": files,
+        "ledger_entries": len(chains.ledger),
+        "audit_entries": len(chains.audit),
+        "accepted_losses": len(chains.losses),
+        "head": str(anchors.Head.of(chains.ledger[-1])),
     }
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import click
 
 from quorum import rekey, report
+from quorum.audit import AuditLog
 from quorum.errors import BadInput
-from quorum.hash_chain import ChainedLog
 from quorum.keyring import NEW_MASTER_KEY_VARIABLE, Keyring
 from quorum.workspace import Workspace
 
@@ -21,7 +21,7 @@ from quorum.workspace import Workspace
 )
 @click.option("--yes", is_flag=True, help="With `shred`: this cannot be undone, and I mean it.")
 def keys(workspace: Workspace, action: str, tenant: str | None, every: bool, master: bool, yes: bool) -> dict[str, Any]:
-    """List who has keys or hand a bundle's key over; ROTATE begins a new key epoch, SHRED destroys a tenant's keys."""
+    """List who has keys or hand a bundle's key over; `rotate` begins a key epoch, `shred` destroys a tenant's keys."""
     chosen = [bool(tenant), every, master].count(True)
     if action == "show":
         if every or master or yes:
@@ -43,6 +43,7 @@ def _rotate(workspace: Workspace, tenant: str | None) -> dict[str, Any]:
     known = list(Keyring.open(workspace.keyring).tenants())
     if not known:
         raise BadInput("there are no keys yet to rotate")
+    workspace.prepare()
     with workspace.locked():
         keyring = Keyring.open(workspace.keyring)
         # what a killed run left behind comes first, so that each epoch is on the audit log
@@ -57,6 +58,7 @@ def _rotate(workspace: Workspace, tenant: str | None) -> dict[str, Any]:
 
 def _shred(workspace: Workspace, tenant: str) -> dict[str, Any]:
     Keyring.open(workspace.keyring).of(tenant)
+    workspace.prepare()
     with workspace.locked():
         keyring = Keyring.open(workspace.keyring)
         shredded = keyring.shred(tenant)
@@ -65,9 +67,8 @@ def _shred(workspace: Workspace, tenant: str) -> dict[str, Any]:
 
 
 def _rewrap(workspace: Workspace) -> dict[str, Any]:
-    if not workspace.restricted.is_dir():
-        raise BadInput("there are no keys yet that a master key could wrap")
+    workspace.prepare()
     with workspace.locked():
         rewrapped = Keyring.rewrap(workspace.keyring)
-        ChainedLog(workspace.audit_log).append("master_key_rotated", again=not rewrapped)
+        AuditLog(workspace).append("master_key_rotated", again=not rewrapped)
     return {"rewrapped": rewrapped}

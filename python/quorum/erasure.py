@@ -17,6 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from quorum import erased_rows, erasure_search, lines_read_again, nightly, registry, subjects, tracking_plan, warehouse
+from quorum.audit import AuditLog
 from quorum.errors import Refused
 from quorum.forgetting import Forgotten
 from quorum.hash_chain import ChainedLog
@@ -71,7 +72,7 @@ def erase(
         keyring = Keyring.open(workspace.keyring)
         keys = keyring.tenants().get(request.tenant_id)
         rows = _mark(workspace, as_of, request.tenant_id, people, keyring, before)
-        entry = ChainedLog(workspace.audit_log).append(
+        entry = AuditLog(workspace).append(
             "erasure",
             tenant=keys.tenant_key if keys else None,
             commitments=sorted(commitments(nonce, request.tenant_id, people)),

@@ -3,7 +3,7 @@
 Each entry is hashed together with the hash of the entry before it, so an edited, removed or swapped entry
 breaks the chain where it stood (Haber and Stornetta 1991, "How to Time-Stamp a Digital Document"). A chain
 cannot see that its newest entries are gone, or that all of it was written anew: who relies on it keeps its
-length elsewhere.
+length elsewhere (``quorum.anchors``).
 """
 
 from __future__ import annotations
@@ -140,6 +140,11 @@ class ChainedLog:
         """Read the entries without checking how they hang together; none if there is no file yet."""
         data = self.path.read_bytes() if self.path.exists() else b""
         return parse(_split(data)[0], self.path.name)
+
+    def entry(self, seq: int) -> Entry | None:
+        """Read one entry, unchecked; none where the log ends before it."""
+        lines = _split(self.path.read_bytes() if self.path.exists() else b"")[0]
+        return _parse_one(lines[seq - 1], self.path.name, seq) if 0 < seq <= len(lines) else None
 
     def verify(self) -> int:
         """Return how many entries there are; raises ChainBroken at the first bad one."""

@@ -6,20 +6,27 @@ from quorum.tenant_keys import pads
 
 PADS = [("inner_pad", pa.binary()), ("outer_pad", pa.binary())]
 
-# The HMAC of a token under each key of a list in turn; a fold's state is of the type of the list's elements.
-CHAIN = """
-create or replace {kind} macro {name}(token, pads) as list_reduce(
-    list_transform(
-        pads,
-        lambda pad: struct_pack(inner_pad := pad.inner_pad, outer_pad := pad.outer_pad, token := null::varchar)
-    ),
-    lambda so_far, step: struct_pack(
-        inner_pad := step.inner_pad,
-        outer_pad := step.outer_pad,
-        token := left(sha256(step.outer_pad || unhex(sha256(step.inner_pad || encode(so_far.token)))), 32)
-    ),
-    struct_pack(inner_pad := ''::blob, outer_pad := ''::blob, token := token)
-).token
+_HMAC = "left(sha256({1}.outer_pad || unhex(sha256({1}.inner_pad || encode({0})))), 32)"
+
+# The HMAC of a token under each key of a list in turn. A fold's state is of the type of the list's elements; it costs
+# more than what it folds, and most lists have one key.
+CHAIN = f"""
+create or replace {{kind}} macro {{name}}(token, pads) as
+    case
+        when len(pads) = 1 then {_HMAC.format("token", "pads[1]")}
+        else list_reduce(
+            list_transform(
+                pads,
+                lambda pad: struct_pack(inner_pad := pad.inner_pad, outer_pad := pad.outer_pad, token := null::varchar)
+            ),
+            lambda so_far, step: struct_pack(
+                inner_pad := step.inner_pad,
+                outer_pad := step.outer_pad,
+                token := {_HMAC.format("so_far.token", "step")}
+            ),
+            struct_pack(inner_pad := ''::blob, outer_pad := ''::blob, token := token)
+        ).token
+    end
 """
 
 

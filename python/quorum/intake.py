@@ -7,7 +7,6 @@ import duckdb
 import pyarrow as pa
 
 from quorum import catalog, erased_rows, landing_queue, settings, warehouse
-from quorum.keyring import Keyring
 from quorum.landing import Landing, Problem
 from quorum.runner import Dbt
 from quorum.workspace import Workspace
@@ -62,7 +61,11 @@ def queue_again(workspace: Workspace, first: date, last: date) -> list[Problem]:
 
 
 def work_off(
-    workspace: Workspace, dbt: Dbt, keyring: Keyring, registered: Iterable[str], progress: Callable[[str], None]
+    workspace: Workspace,
+    dbt: Dbt,
+    make_keys: Callable[[set[str]], None],
+    registered: Iterable[str],
+    progress: Callable[[str], None],
 ) -> None:
     """Judge and redact what is queued, a batch at a time. A first night builds the relations, whatever is queued."""
     batch: int | None = 0
@@ -80,7 +83,7 @@ def work_off(
                 "select distinct tenant_id from int_events_landed where reason is null"
             ).fetchall()
         # keys come before tokens: every tenant on the registry and every one that has just landed
-        keyring.ensure({*registered, *(tenant_id for (tenant_id,) in found)})
+        make_keys({*registered, *(tenant_id for (tenant_id,) in found)})
         progress("redacting them")
         dbt.build(f"redacted{further}", "tenant")
         with warehouse.opened(workspace, "restricted") as connection:

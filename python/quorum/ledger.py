@@ -1,21 +1,23 @@
 """The budget ledger: what every population has spent, and the answers it was spent on.
 
-All that is spent or answered is read from one hash chain of entries (create, reserve, commit), and every read
+All that is spent or answered is read from one hash chain of entries (create, reserve, commit; anchor and loss are of
+``quorum.anchors``), and every read
 checks the chain whole: it grows by a few entries a night. A reservation counts from the moment it is written,
-committed or not, so a crash can waste budget and never hide it.
+committed or not, so a crash hides nothing that was spent; and who asks the same question again, at the same cost,
+takes over what was reserved for it.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from quorum.budget import WINDOWS, Budget, Cost, Period, Slot, Window, label, total
 from quorum.errors import BadInput, Refused
@@ -126,6 +128,16 @@ class Ledger:
         with self._book() as book:
             return len(book.chain.entries)
 
+    def entries(self) -> list[Entry]:
+        """Return the whole chain, checked."""
+        with self._book() as book:
+            return book.chain.entries
+
+    def append_head(self, kind: Literal["anchor", "loss"], head: Mapping[str, Any]) -> Entry:
+        """Write down the audit log's head: as it is, or as it is after a loss that the operator accepts."""
+        with self._book() as book:
+            return book.chain.append(kind, head)
+
     def refuse_if_behind(self, identity: str, length: int) -> None:
         """Raise Refused unless this is the ledger that a published release names, and no older than then."""
         with self._book() as book:
@@ -157,8 +169,10 @@ class Ledger:
             return frozenset(book.chain.content(commit)["eligible"]) if commit else None
 
     def reserve(self, slot: Slot, cost: Cost, budget: Budget) -> Reservation:
-        """Spend a cost, before its noise is drawn.
+        """Spend a cost, before its noise is drawn; where it is spent and unanswered already, return that reservation.
 
+        The noise of an unanswered reservation was never stored, so nobody can have seen it (docs/privacy-model.md).
+        Of two who hold one reservation, one can commit, and the other has to throw its noise away.
         Raises BudgetExhausted if a window has no room left, and Refused if the slot is answered already.
         """
         facts = {
@@ -169,6 +183,9 @@ class Ledger:
         }
         with self._book() as book:
             book.refuse_if_answered(slot)
+            for charge in book.reservations.values():
+                if (charge.slot, charge.cost) == (slot, cost):
+                    return charge
             budget.check(slot, cost, {window: book.spent(slot.population, window, slot.start) for window in WINDOWS})
             return Reservation.parse(book.chain.append("reserve", facts))
 
@@ -203,6 +220,12 @@ class Ledger:
         """Return what was spent, oldest first, of one population or of all."""
         with self._book() as book:
             return [each for each in book.reservations.values() if population in (None, each.slot.population)]
+
+    def unanswered(self) -> list[Reservation]:
+        """Return what was spent and has no answer: a run that asks the same again takes it over."""
+        with self._book() as book:
+            answered = {commit.facts["slot"] for commit in book.commits}
+            return [each for each in book.reservations.values() if each.slot.key not in answered]
 
     def spent(self, population: str, window: Window, day: date) -> Decimal:
         """Return the rho spent on periods of data that start in the calendar window of ``day``."""

@@ -1,6 +1,7 @@
 """Two-stage measurement of one release over one period: bounded integers in, noisy answer out.
 
-Stage 1 measures every atom, ungated, and draws the set E of eligible atoms. Stage 2 measures the parents as sums
+Stage 1 measures every atom, ungated, and draws the set E of eligible atoms; atoms that are withheld because their
+contributors have just changed by a few are left out of it. Stage 2 measures the parents as sums
 over E alone, so that no difference between two published figures holds less than a quorum. The proofs are in
 docs/privacy-model.md.
 """
@@ -40,10 +41,14 @@ class Cohort:
 
 @dataclass(frozen=True)
 class Cells:
-    """The bounded cells of one period: per atom a vector of the count and one cell per key, in units of the spec."""
+    """The bounded cells of one period: per atom a vector of the count and one cell per key, in units of the spec.
+
+    Atoms ``in_transition`` (by their keys, learnt from the registry alone) are measured like all and never eligible.
+    """
 
     keys: tuple[str, ...]
     atoms: dict[Cohort, tuple[int, ...]]
+    in_transition: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if any(len(vector) != 1 + len(self.keys) for vector in self.atoms.values()):
@@ -101,6 +106,7 @@ def measure(
 
     passed = eligible_atoms(spec, plan, [cells.atoms[atom][0] for atom in atoms], [vector[0] for vector in noisy])
     eligible = frozenset(a.key for a, ok in zip(atoms, passed, strict=True) if ok) if drawn is None else drawn
+    eligible -= cells.in_transition  # left out of E, so that no parent less its atoms is one of them
 
     exact_sums = [sum(cells.atoms[atom][i] for atom in atoms if atom.key in eligible) for i in range(width)]
     parent = noise(exact_sums, plan.parent_scale)
@@ -138,7 +144,8 @@ def cells_from(rows: Sequence[dict[str, Any]], atoms: Sequence[dict[str, Any]], 
         Cohort(a["cohort_key"], "atom", a["cohort_industry"], a["cohort_region"], a["cohort_size_band"]): a
         for a in atoms
     }
-    return Cells(tuple(keys), {cohort: tuple(vectors[cohort.key]) for cohort in cohorts})
+    in_transition = frozenset(a["cohort_key"] for a in atoms if a["is_in_transition"])
+    return Cells(tuple(keys), {cohort: tuple(vectors[cohort.key]) for cohort in cohorts}, in_transition)
 
 
 def _figures(

@@ -8,42 +8,30 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from typing import Any
 
-import pyarrow as pa
-
 from quorum import (
+    anchors,
     catalog,
     expiry,
-    field_map,
-    field_policies,
     forgetting,
     intake,
     landing,
     landing_queue,
-    overrides,
-    policy,
     publish,
-    registry,
     rekey,
     release,
-    retention,
-    settings,
-    tracking_plan,
+    rules,
     warehouse,
 )
-from quorum.budget import Budget
-from quorum.errors import Refused
+from quorum.audit import AuditLog
 from quorum.forgetting import Forgotten
-from quorum.hash_chain import ChainedLog
 from quorum.keyring import Keyring
-from quorum.ledger import Ledger
 from quorum.runner import Dbt
 from quorum.workspace import Workspace
 
 Progress = Callable[[str], None]
-
-FIELD_POLICIES = pa.schema([(name, pa.string()) for name in (*field_policies.COLUMNS, "audience")])
 
 
 @dataclass
@@ -62,15 +50,7 @@ class Report:
     waiting: list[str] = field(default_factory=list)
     forgotten: Forgotten | None = None
     development_key: bool = False
-
-
-@dataclass(frozen=True)
-class Policies:
-    """The policy in force: specs by release, budgets by population, and its hash."""
-
-    specs: list[policy.Spec]
-    budgets: dict[str, Budget]
-    version: str
+    head: str = ""  # of both chains, to be written down
 
 
 def run(workspace: Workspace, as_of: date, progress: Progress, rebuild: tuple[date, date] | None = None) -> Report:
@@ -101,36 +81,6 @@ def between_nights(workspace: Workspace, as_of: date, progress: Progress) -> Ite
         yield night
 
 
-def load_policies(workspace: Workspace, dbt: Dbt) -> Policies:
-    """Resolve the declared releases and budgets against the workspace's policy and the floors."""
-    declared = catalog.declared_releases(dbt.manifest())
-    changes = overrides.release_overrides(workspace.policy)
-    unknown = set(changes) - {block["name"] for block in declared.values()}
-    if unknown:
-        raise Refused(f"policy/releases.yml: no release {min(unknown)} is declared")
-    specs = [policy.resolve(block, changes.get(block["name"], {})) for _, block in sorted(declared.items())]
-    shipped = settings.project_directory() / "seeds" / "policy" / "budgets.csv"
-    budgets = {s.population: overrides.budget(s.population, workspace.policy, shipped) for s in specs}
-    return Policies(specs, budgets, policy.version(specs, list(budgets.values())))
-
-
-def open_ledger(workspace: Workspace) -> Ledger:
-    """Open the ledger. A new one is made only where nothing was ever published: else noise could be averaged away."""
-    folder = publish.current(workspace)
-    if folder is None:
-        ended = [entry for entry in ChainedLog(workspace.audit_log).records() if entry.kind == "run_ended"]
-        if any(entry.facts["release"] for entry in ended):
-            return Ledger.open(workspace.ledger_url)
-        try:
-            return Ledger.open(workspace.ledger_url)
-        except Refused:
-            return Ledger.create(workspace.ledger_url)
-    known = publish.manifest(folder / publish.CROSS_TENANT)["privacy"]
-    ledger = Ledger.open(workspace.ledger_url)
-    ledger.refuse_if_behind(known["ledger"], known["ledger_entries"])
-    return ledger
-
-
 def catalog_keys(workspace: Workspace) -> list[str]:
     """Return the public features of the formats that this workspace has folders for, in order."""
     formats = [folder.name for folder in workspace.landing.iterdir() if folder.is_dir()]
@@ -153,20 +103,25 @@ class _Night:
         self._progress = progress
         self._dbt = Dbt(workspace)
         self._keyring = Keyring.open(workspace.keyring)
-        self._audit = ChainedLog(workspace.audit_log)
-        self._ledger = open_ledger(workspace)
+        self._audit = AuditLog(workspace)
+        self._ledger = anchors.open_ledger(workspace)
         self.report.development_key = self._keyring.development
 
     @contextmanager
     def audited(self) -> Iterator[None]:
-        """Write into the audit log that the run began, and how it ended."""
-        self._audit.append("run_started", as_of=str(self.report.as_of))
+        """Write into the audit log that the run began, and how it ended; tie it to the ledger where it ended well."""
+        as_of = str(self.report.as_of)
+        self._audit.append(
+            "run_started", as_of=as_of, rebuild=[str(d) for d in self._rebuild] if self._rebuild else None
+        )
         try:
             yield
         except Exception as error:
-            self._audit.append("run_failed", as_of=str(self.report.as_of), error=type(error).__name__)
+            self._audit.append("run_failed", as_of=as_of, error=type(error).__name__)
             raise
-        self._audit.append("run_ended", as_of=str(self.report.as_of), release=self.report.published)
+        policy_version = self._rules.policies.version
+        self._audit.append("run_ended", as_of=as_of, release=self.report.published, policy=policy_version)
+        self.report.head = str(anchors.tie(self.workspace, self._ledger))
 
     def ingest(self) -> None:
         """Take new files in, and judge their rows."""
@@ -185,30 +140,15 @@ class _Night:
     def read_rules(self) -> None:
         """Write down what the operator decided for SQL to read, and make good what a killed run left."""
         self._progress("reading the registry and the policy")
-        tenants = registry.load(self.workspace.registry)
-        plan = tracking_plan.load(self.workspace.registry)
-        self._policies = load_policies(self.workspace, self._dbt)
-        seeds = settings.project_directory() / "seeds" / "policy"
-        forms = catalog.field_forms(self._dbt.manifest())
-        shipped = field_policies.shipped(seeds / "field_policies.csv", forms)
-        fields = field_policies.overrides(self.workspace.policy, shipped, forms)
-        days = retention.load(self.workspace.registry, seeds / "retention.csv", tenants)
-        expiry.refuse_needed(days)
-        digests = {"registry": tenants.digest, "tracking_plan": tracking_plan.digest(plan)}
-        digests |= {"fields": field_policies.digest(shipped, fields), "retention": retention.digest(days)}
-        self._audit.append("policy", version=self._policies.version, **digests)
+        self._rules = rules.load(self.workspace, self._dbt)
+        self._audit.policy_in_force(self._rules.digests)
         publish.sweep(self.workspace)
         rekey.finish(self.workspace, self._keyring, self._progress)
         with warehouse.opened(self.workspace, "restricted") as connection:
             landing.prepare(connection)
             intake.write_clock(connection, self.report.as_of, self._rebuild)
-            warehouse.replace(connection, "registry_tenants", tenants.to_arrow())
-            warehouse.replace(connection, "tracking_plan", plan)
-            warehouse.replace(connection, "class_retention", days)
-            warehouse.replace(connection, "field_map", field_map.table(self._dbt.manifest()))
-            warehouse.replace(connection, "field_policy_overrides", pa.Table.from_pylist(fields, FIELD_POLICIES))
+            self._rules.write(connection)
             self.report.problems = forgetting.mend(self.workspace, connection)
-        self._registered = {row.tenant_id for row in tenants.rows}
 
     def is_settled(self) -> bool:
         """Tell whether nothing is queued but what a quota has deferred."""
@@ -217,7 +157,8 @@ class _Night:
 
     def work_off(self) -> None:
         """Judge all that is queued."""
-        intake.work_off(self.workspace, self._dbt, self._keyring, self._registered, self._progress)
+        make_keys = partial(self._audit.make_keys, self._keyring)
+        intake.work_off(self.workspace, self._dbt, make_keys, self._rules.registered, self._progress)
 
     def build(self) -> None:
         """Build the tenant plane, as far as the new events reach."""
@@ -253,15 +194,21 @@ class _Night:
             self._progress(f"measuring {len(due)} private releases")
             release.write_control(self.workspace, due)
             self._dbt.build("cross_tenant", "cross_tenant")
-            self.report.outcomes = release.answer(self.workspace, self._ledger, self._policies.budgets, due)
-        answers = [a for spec in self._policies.specs for a in self._ledger.answers(spec.name)]
+            self.report.outcomes = release.answer(self.workspace, self._ledger, self._rules.policies.budgets, due)
+            for outcome in self.report.outcomes:
+                if outcome.refused is not None:
+                    self._audit.refused("run", outcome.refused)
+        self._audit.charges(self._ledger)
+        answers = [a for spec in self._rules.policies.specs for a in self._ledger.answers(spec.name)]
         release.write_answers(self.workspace, answers, self.report.outcomes)
         self._progress("building the benchmark marts")
         self._dbt.build("released", "released")
 
     def _due(self) -> list[release.Due]:
         keys = catalog_keys(self.workspace)
-        due = release.due_releases(self._ledger, self._policies.specs, keys, self.report.as_of, self._policies.version)
+        due = release.due_releases(
+            self._ledger, self._rules.policies.specs, keys, self.report.as_of, self._rules.policies.version
+        )
         # what a tenant's quota defers depends on many users' rows: an answer without them would tell of that
         with warehouse.opened(self.workspace, "restricted", read_only=True) as connection:
             held = [
@@ -308,12 +255,24 @@ class _Night:
             publication.discard()
             raise
         self.report.bundles = len(bundles)
+        self._record_release()
+
+    def _record_release(self) -> None:
+        """Write the current release into the audit log; also one that a killed run could not."""
+        folder = publish.current(self.workspace)
+        if folder is None:
+            return
+        with warehouse.opened(self.workspace, "restricted", read_only=True) as connection:
+            files = warehouse.rows(connection, "select landing_file from landing_files where state = 'read'")
+        manifest = self.workspace.operator_manifests / f"{folder.name}.json"
+        self._audit.published(manifest, self.report.bundles, (row["landing_file"] for row in files))
 
     def _facts(self) -> dict[str, Any]:
         return {
             "as_of": str(self.report.as_of),
+            "chains": anchors.heads(self.workspace, self._ledger),
             "privacy": {
-                "policy_version": self._policies.version,
+                "policy_version": self._rules.policies.version,
                 "ledger": self._ledger.identity,
                 "ledger_entries": self._ledger.length,
                 "releases": [
@@ -325,7 +284,7 @@ class _Night:
                         "min_tenants": spec.min_tenants,
                         "tenant_cap": spec.tenant_cap,
                     }
-                    for spec in self._policies.specs
+                    for spec in self._rules.policies.specs
                 ],
             },
         }

@@ -5,7 +5,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from quorum import mechanisms, nightly, release
+from quorum import mechanisms, nightly, release, rules
 from quorum.budget import WINDOWS, label, total
 from quorum.errors import BadInput
 from quorum.ledger import Ledger
@@ -19,7 +19,7 @@ def plan(workspace: Workspace, as_of: date) -> dict[str, Any]:
     """Return the due releases with their noise, and the budgets before and after them."""
     if not workspace.plane("tenant").exists():
         raise BadInput("nothing is built yet: `quorum run` comes first, the catalog of features with it")
-    policies = nightly.load_policies(workspace, Dbt(workspace))
+    policies = rules.load_policies(workspace, Dbt(workspace))
     ledger = Ledger.open(workspace.ledger_url)
     keys = nightly.catalog_keys(workspace)
     due = release.due_releases(ledger, policies.specs, keys, as_of, policies.version)
@@ -52,15 +52,20 @@ def _describe(due: release.Due) -> dict[str, Any]:
     }
 
 
-def _budgets(ledger: Ledger, policies: nightly.Policies, due: list[release.Due]) -> list[dict[str, Any]]:
-    """Return spent, asked and left per population and window that a due period falls into."""
+def _budgets(ledger: Ledger, policies: rules.Policies, due: list[release.Due]) -> list[dict[str, Any]]:
+    """Return spent, asked and left per population and window that a due period falls into.
+
+    What a run that died has reserved for the same question is spent, and not asked for again.
+    """
     rows = []
+    paid = [(each.slot, each.cost.rho) for each in ledger.unanswered()]
     for population, budget in sorted(policies.budgets.items()):
         theirs = [each for each in due if each.spec.population == population]
         for window in (w for w in WINDOWS if w in budget.limits):
             for name, day in sorted({label(window, each.start): each.start for each in theirs}.items()):
                 spent = ledger.spent(population, window, day)
-                asked = total(each.spec.rho for each in theirs if label(window, each.start) == name)
+                asking = [each for each in theirs if (each.slot, each.spec.rho) not in paid]
+                asked = total(each.spec.rho for each in asking if label(window, each.start) == name)
                 limit = budget.limits[window]
                 rows.append(
                     {

@@ -18,6 +18,7 @@ import duckdb
 
 from quorum import warehouse
 from quorum.errors import QuorumError, Refused
+from quorum.ledger import Ledger
 from quorum.warehouse import quoted
 from quorum.workspace import Workspace
 
@@ -217,6 +218,14 @@ class Publication:
         _write(folder / "manifest.json", {"files": files, "relations": relations, "privacy": privacy})
         for file in folder.iterdir():
             _sync(file)
+
+
+def refuse_if_behind(workspace: Workspace, ledger: Ledger) -> None:
+    """Raise Refused unless this is the ledger that the published release names, and no older than then."""
+    folder = current(workspace)
+    if folder is not None:
+        known = manifest(folder / CROSS_TENANT)["privacy"]
+        ledger.refuse_if_behind(known["ledger"], known["ledger_entries"])
 
 
 def verify(workspace: Workspace) -> int:

@@ -16,8 +16,8 @@ import duckdb
 import pyarrow as pa
 
 from quorum import warehouse
+from quorum.audit import AuditLog
 from quorum.errors import QuorumError, Refused
-from quorum.hash_chain import ChainedLog
 from quorum.hmac_sql import CHAIN, PADS, padded
 from quorum.keyring import Keyring, TenantKeys
 from quorum.workspace import Workspace
@@ -63,7 +63,7 @@ def finish(workspace: Workspace, keyring: Keyring, progress: Callable[[str], Non
             _carry_events(connection, behind)
         if behind := _behind(connection, "restricted", epochs):
             rotated = {keys.tenant_key: keys.epoch for keys, _ in behind}
-            ChainedLog(workspace.audit_log).append("keys_rotated", epochs=rotated)
+            AuditLog(workspace).append("keys_rotated", epochs=rotated)
             _carry_the_rest(connection, behind)
         _note_shredded(workspace, connection, keyring)
 
@@ -123,9 +123,16 @@ def _carry_the_rest(connection: duckdb.DuckDBPyConnection, behind: Behind) -> No
 
 def _carry(connection: duckdb.DuckDBPyConnection, plane: str) -> None:
     for table, columns in connection.execute(TOKENS, {"plane": plane}).fetchall():
-        carried = ", ".join(f"{column} = carried({column}, pads)" for column in columns)
+        tokens = ", ".join(f"carried({column}, pads) as {column}" for column in columns)
         relation = f"{plane}.{table}"
-        connection.execute(f"update {relation} set {carried} from moving where {table}.tenant_key = moving.tenant_key")
+        # an update would hold all that it changes in memory; what goes and comes does not
+        connection.execute(
+            f"create or replace temp table following as select kept.* replace ({tokens}) "
+            f"from {relation} as kept inner join moving using (tenant_key)"
+        )
+        connection.execute(f"delete from {relation} where tenant_key in (select tenant_key from moving)")
+        connection.execute(f"insert into {relation} from following")
+        connection.execute("drop table following")
     connection.execute(SAVE.format(plane=plane))
 
 
@@ -157,7 +164,7 @@ def _note_shredded(workspace: Workspace, connection: duckdb.DuckDBPyConnection, 
     for each in keyring.shredded():
         if stored.get(each.tenant_key, each.epoch) is None:
             continue
-        ChainedLog(workspace.audit_log).append("keys_shredded", tenant_key=each.tenant_key, epoch=each.epoch)
+        AuditLog(workspace).append("keys_shredded", tenant_key=each.tenant_key, epoch=each.epoch)
         connection.execute("insert or replace into restricted.key_epochs values (?, null)", [each.tenant_key])
 
 

@@ -57,10 +57,12 @@ PERIODS = pa.schema(
         ("release", pa.string()),
         ("period_start", pa.date32()),
         ("period_end", pa.date32()),
+        ("previous_start", pa.date32()),
         ("max_cells", pa.int64()),
         ("tenant_cap", pa.int64()),
         ("value_scale", pa.int64()),
         ("count_scale", pa.int64()),
+        ("min_tenants", pa.int64()),
         ("atom_min_contributors", pa.int64()),
     ]
 )
@@ -103,7 +105,11 @@ class Outcome:
 
     due: Due
     payload: dict[str, Any]
-    refusal: str | None = None
+    refused: BudgetExhausted | None = None
+
+    @property
+    def refusal(self) -> str | None:
+        return str(self.refused) if self.refused else None
 
 
 def due_releases(ledger: Ledger, specs: list[Spec], keys: list[str], as_of: date, policy: str) -> list[Due]:
@@ -128,10 +134,12 @@ def write_control(workspace: Workspace, due: list[Due]) -> None:
             "release": d.spec.name,
             "period_start": d.start,
             "period_end": d.end,
+            "previous_start": d.start - (d.end - d.start),
             "max_cells": d.spec.max_cells,
             "tenant_cap": d.spec.tenant_cap,
             "value_scale": d.spec.value_scale,
             "count_scale": d.plan.count_scale,
+            "min_tenants": d.spec.min_tenants,
             "atom_min_contributors": d.spec.atom_min_contributors,
         }
         for d in due
@@ -156,7 +164,7 @@ def _answer_one(workspace: Workspace, ledger: Ledger, budget: Budget, due: Due) 
     try:
         reservation = ledger.reserve(slot, cost, budget)
     except BudgetExhausted as exhausted:
-        return Outcome(due, refused(spec, cells) | privacy, str(exhausted))
+        return Outcome(due, refused(spec, cells) | privacy, exhausted)
     eligible, figures = measure(spec, due.plan, cells, drawn)
     gate = Gate(cohort_map, eligible) if drawn is None else None
     return Outcome(due, ledger.commit(reservation, figures | privacy, gate).payload)
@@ -178,9 +186,10 @@ def _read_cells(workspace: Workspace, due: Due) -> tuple[Cells, str]:
             "where period_start = ? and listing <> 'unlisted' order by tenant_key",
             [due.start],
         )
-    # a gate is drawn for one map and one quorum: another quorum is another draw
+    cells = cells_from(rows, atoms, due.keys)
+    # a gate is drawn for one map and one quorum: another quorum, or another atom withheld, is another draw
     quorum = [due.spec.min_tenants, due.spec.tenant_cap]
-    return cells_from(rows, atoms, due.keys), digest([quorum, [list(member.values()) for member in members]])
+    return cells, digest([quorum, sorted(cells.in_transition), [list(member.values()) for member in members]])
 
 
 def _privacy(spec: Spec, due: Due) -> dict[str, Any]:

@@ -53,6 +53,7 @@ def of_run(workspace: Workspace, report: nightly.Report) -> dict[str, Any]:
         "waiting": report.waiting,
         "benchmark_rows": report.statuses,
         "published": report.published,
+        "head": report.head,
         "bundles": report.bundles,
         "open": workspace.published / "current",
         "development_key": report.development_key,
@@ -194,6 +195,7 @@ def _run(found: Mapping[str, Any]) -> str:
     lines += [
         "",
         f"Published     {found['published'] or 'nothing new: the last release stands'}",
+        f"Write down    {found['head']} (`quorum verify --head` checks that nothing up to here was put back or cut)",
         f"Open          {found['open']}/cross_tenant/benchmarks.duckdb (or the Parquet beside it)",
     ]
     if found["bundle"]:

@@ -42,6 +42,12 @@ class Dbt:
         self.manifest()
         self._invoke("build", ["--selector", stage, "--target", target, "--exclude-resource-type", "unit_test"])
 
+    def compiled(self, sql: str) -> str:
+        """Return SQL with its macros and refs filled in, as dbt would run it. Nothing is run."""
+        self.manifest()
+        outcome = self._invoke("compile", ["--inline", sql, "--no-introspect", "--no-populate-cache"])
+        return str(outcome.results[0].node.compiled_code)
+
     def _invoke(self, command: str, arguments: list[str]) -> Any:
         from dbt.cli.main import dbtRunner
 
@@ -54,7 +60,10 @@ class Dbt:
             "--log-level", "none", "--log-level-file", "debug", "--no-use-colors",
         ]
         # fmt: on
-        outcome = dbtRunner(manifest=_parsed.get(project)).invoke([command, *arguments, *shared])
+        try:
+            outcome = dbtRunner(manifest=_parsed.get(project)).invoke([command, *arguments, *shared])
+        finally:
+            _close_database()
         if outcome.success:
             return outcome.result
         failed = [
@@ -69,6 +78,17 @@ class Dbt:
         if failed:
             raise QuorumError(f"dbt {command} failed in {', '.join(failed)}: {where}")
         raise QuorumError(f"dbt {command} failed: {where}")
+
+
+def _close_database() -> None:
+    """Let go of the planes: dbt keeps them open for its next thread, and Python reads them between two invocations."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    try:
+        environment = DuckDBConnectionManager.env()
+    except Exception:  # dbt-duckdb has no other word for: nothing was opened
+        return
+    environment.close()
 
 
 def own_words(result: Any) -> str | None:

@@ -56,6 +56,11 @@ class Workspace:
         return self.restricted / "audit.jsonl"
 
     @property
+    def heads(self) -> Path:
+        """How long the audit log and the ledger were, last."""
+        return self.restricted / "heads.json"
+
+    @property
     def landing_problems(self) -> Path:
         """The names of the files that the last run could not take."""
         return self.restricted / "problems.txt"

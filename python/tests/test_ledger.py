@@ -72,13 +72,38 @@ class TestAnswers:
         used.reserve(replace(week(), spec="other"), COST, YEARLY)
         assert used.spent("users", "week", MONDAY) == Decimal("0.10")
 
-    def test_a_slot_is_committed_once_though_reserved_twice(self, ledger: Ledger) -> None:
+    def test_a_reservation_without_an_answer_is_taken_over(self, ledger: Ledger, url: str) -> None:
+        first = ledger.reserve(week(), GATED, Budget("users", {"week": GATED.rho}))
+        assert ledger.unanswered() == [first]
+        assert Ledger.open(url).reserve(week(), GATED, Budget("users", {"week": GATED.rho})) == first
+        assert (ledger.length, ledger.spent("users", "week", MONDAY)) == (2, GATED.rho)
+        ledger.commit(first, PAYLOAD, Gate("map", frozenset()))
+        assert ledger.unanswered() == []
+
+    @pytest.mark.parametrize(
+        ("slot", "cost"),
+        [
+            (replace(week(), spec="other"), GATED),
+            (replace(week(), policy="other"), GATED),
+            (week(1), GATED),
+            (week(release="other"), GATED),
+            (week(), COST),
+            (week(), replace(GATED, rho=Decimal("0.04"))),
+        ],
+    )
+    def test_another_question_or_cost_takes_nothing_over(self, ledger: Ledger, slot: Slot, cost: Cost) -> None:
+        first = ledger.reserve(week(), GATED, YEARLY)
+        assert ledger.reserve(slot, cost, YEARLY) != first
+        assert ledger.spent("users", "year", MONDAY) == GATED.rho + cost.rho
+
+    def test_a_slot_is_committed_once_though_two_hold_its_reservation(self, ledger: Ledger) -> None:
         first, second = (ledger.reserve(week(), COST, YEARLY) for _ in range(2))
+        assert first == second
         kept = ledger.commit(second, {"drawn": 2})
         with pytest.raises(Refused, match="answered already"):
             ledger.commit(first, {"drawn": 1})
         assert ledger.answer(week()) == kept
-        assert ledger.spent("users", "year", MONDAY) == Decimal("0.10"), "both draws were paid for"
+        assert ledger.spent("users", "year", MONDAY) == COST.rho, "one draw was stored, the other thrown away"
 
     def test_the_database_itself_refuses_a_second_commit(self, used: Ledger, path: Path) -> None:
         with sqlite3.connect(path) as connection, pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):

@@ -1,7 +1,7 @@
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import astuple, replace
+from dataclasses import asdict, astuple, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -119,6 +119,16 @@ class TestParents:
         parents = [measure(SPEC, PLAN, cells, drawn, none)[1]["cohorts"][-1] for cells in (CELLS, without)]
         assert (parents[0] != parents[1]) is isolated
 
+    def test_an_atom_in_transition_is_in_no_figure(self) -> None:
+        """Withheld like one that is no quorum, with the same noise on all others, and left out of the parent."""
+        changed = replace(CELLS, in_transition=frozenset({MEDIUM.key}))
+        for drawn in (None, ELIGIBLE):
+            eligible, answer = measure(SPEC, PLAN, changed, drawn, none)
+            assert eligible == {LARGE.key}
+            cohorts = by_cohort(answer)
+            assert cohorts["atom", MEDIUM.key] == cohorts["atom", SMALL.key] | asdict(MEDIUM)
+            assert cohorts[ALL, "*/*/*"]["values"] == cohorts["atom", LARGE.key]["values"]
+
     def test_each_stage_is_one_vector_with_the_noise_of_its_own_rho(self) -> None:
         calls: list[tuple[list[int], float]] = []
 
@@ -192,7 +202,13 @@ class TestPlan:
         assert Plan.of(replace(SPEC, delta=Decimal("1e-8"), gate_z=Decimal(6)), 3).delta_gate < 1e-8
 
 
-ROW = {"cohort_key": SMALL.key, "cohort_industry": "small", "cohort_region": "eu", "cohort_size_band": "small"}
+ROW = {
+    "cohort_key": SMALL.key,
+    "cohort_industry": "small",
+    "cohort_region": "eu",
+    "cohort_size_band": "small",
+    "is_in_transition": False,
+}
 
 
 class TestCells:
@@ -207,6 +223,9 @@ class TestCells:
 
     def test_an_atom_without_rows_is_empty_and_still_there(self) -> None:
         assert cells_from([], [ROW], KEYS) == Cells(KEYS, {SMALL: (0, 0, 0, 0)})
+
+    def test_what_the_registry_withholds_comes_along(self) -> None:
+        assert cells_from([], [ROW | {"is_in_transition": True}], KEYS).in_transition == {SMALL.key}
 
     def test_a_key_outside_the_keyset_is_an_error(self) -> None:
         with pytest.raises(KeyError):

@@ -7,17 +7,21 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from click.testing import Result
 
+from quorum.audit import AuditLog
+from quorum.errors import Refused
 from quorum.workspace import Workspace
 from tests.end_to_end import worlds
 from tests.end_to_end.conftest import Night
-from tests.end_to_end.histories import START, event
+from tests.end_to_end.histories import event
 
 RUN = ("run", f"--as-of={worlds.LAST_DAY}")
+SENT = datetime(2025, 9, 1, 12, tzinfo=UTC)  # before all that is simulated, and not so long ago that it expires
 WELL_FORMED_KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 UNTOUCHED = ("published", "ledger", "keyring", "warehouse")
 
@@ -60,6 +64,13 @@ def releases(content: str) -> Callable[[Workspace], object]:
     return writes("policy/releases.yml", f"releases: {content}")
 
 
+def fields(row: str) -> Callable[[Workspace], object]:
+    return writes("policy/field_policies.csv", f"source_format,field,class,action\n{row}\n")
+
+
+LONGER = "tenant_id,class,days\n*,ip_address,91\n"
+
+
 def empties_landing(workspace: Workspace) -> None:
     shutil.rmtree(workspace.landing)
     workspace.landing.mkdir()
@@ -84,6 +95,13 @@ MISTAKES = {
         2, "value_scale cannot be set", releases("{feature_usage: {value_scale: 1}}")
     ),
     "a policy without a number": Mistake(2, "history must be a number", releases("{feature_usage: {history: all}}")),
+    "a field that is kept as it is": Mistake(4, "line 2: keep is laxer than truncate", fields("*,ip,ip_address,keep")),
+    "a field that no model can treat so": Mistake(
+        2, "line 2: tokenise does not suit the field ip", fields("*,ip,ip_address,tokenise")
+    ),
+    "a field that stays longer": Mistake(
+        4, "line 2, column days: ip_address may only stay shorter", writes("registry/retention.csv", LONGER)
+    ),
     "a master key that is none": Mistake(2, "must hold 32 random bytes", environment={"QUORUM_MASTER_KEY": "secret"}),
     "another master key": Mistake(4, "by another master key", environment={"QUORUM_MASTER_KEY": WELL_FORMED_KEY}),
     "no master key": Mistake(4, "set QUORUM_MASTER_KEY", without("keyring/development.key")),
@@ -121,6 +139,10 @@ def test_a_mistake_is_told_in_one_line(
     assert result.exit_code == mistake.exit_code
     [line] = told(result)
     assert re.fullmatch(f"quorum: .*{mistake.line}.*", line)
+    if mistake.exit_code == Refused.exit_code and name != "a broken audit log":
+        refusal = AuditLog(workspace).records()[-1]
+        assert (refusal.kind, refusal.facts["command"]) == ("refused", "run")
+        assert re.fullmatch(r"[a-z_]+\.[a-z_A-Z]+", refusal.facts["at"])
     assert before == {part: worlds.file_hashes(workspace.root / part) for part in UNTOUCHED}
 
 
@@ -135,10 +157,10 @@ def test_a_run_after_all_of_them_is_a_good_one(
             for variable, value in mistake.environment.items():
                 planted.setenv(variable, value)
             assert worlds.quorum(workspace, *mistake.command).exit_code == mistake.exit_code
-        for part in (*UNTOUCHED, "landing", "registry", "policy", "restricted/audit.jsonl"):
+        for part in (*UNTOUCHED, "landing", "registry", "policy", "restricted/audit.jsonl", "restricted/heads.json"):
             put_back(good.root / part, workspace.root / part)
 
-    worlds.land(workspace, "new.jsonl", [event("acme-001", "new", "new", START)])
+    worlds.land(workspace, "new.jsonl", [event("acme-001", "new", "new", SENT)])
     assert worlds.quorum(workspace, *RUN).exit_code == 0
     assert worlds.quorum(workspace, "verify").exit_code == 0
     assert (workspace.published / "current").readlink() != (good.published / "current").readlink()
@@ -167,7 +189,7 @@ def test_a_second_run_at_the_same_time_is_turned_away(simulated_night: Night, tm
 
 
 def sent(user: str, tenant: str = "acme-001") -> bytes:
-    return json.dumps(event(tenant, user, user, START)).encode()
+    return json.dumps(event(tenant, user, user, SENT)).encode()
 
 
 def packed(user: str) -> bytes:
@@ -190,7 +212,7 @@ MENDED = {
     "table.jsonl": sent("d"),
 }
 LINES = [b"not JSON", b'{"user_id": "\xff"}', b"x" * 2**21, sent("f"), sent("g", tenant="ghost")]
-TAKEN = "select landing_file, count(*) from int_events where occurred_at < timestamp '2025-01-01' group by all"
+TAKEN = "select landing_file, count(*) from int_events where occurred_at < timestamp '2026-01-01' group by all"
 REFUSED = """
 select reason from int_quarantine join landing_files using (landing_file)
 where path = 'quorum/lines.jsonl' order by landing_row

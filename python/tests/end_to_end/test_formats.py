@@ -88,6 +88,11 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
         worlds.land(workspace, "tenant=hostile/events.jsonl", hostile, source_format)
     worlds.land(workspace, "names.jsonl", [{f"name {n}": n} for n in range(2100)], "github")
     worlds.land(workspace, "names.jsonl", [{f"name {n}": n for n in range(600)}], "wikimedia")
+    workspace.policy.mkdir()
+    (workspace.policy / "field_policies.csv").write_text(
+        "source_format,field,class,action\nrudderstack,user_agent,user_agent,drop\n"
+    )
+    (workspace.registry / "retention.csv").write_text("tenant_id,class,days\n*,url,30\nacme,ip_address,7\n")
     return Night(workspace, worlds.build(workspace))
 
 
@@ -173,7 +178,9 @@ FATES = [
         "tenant",
         None,
     ),
-    ("ga4", "event_params.page_location", "url", "taken", "strip", "url_path", "tenant", 365),
+    ("ga4", "event_params.page_location", "url", "taken", "strip", "url_path", "tenant", 30),
+    ("rudderstack", "context.userAgent", "user_agent", "dropped", "drop", None, "restricted", 180),
+    ("segment", "context.userAgent", "user_agent", "taken", "generalise", "user_agent_family", "tenant", 180),
     ("rudderstack", "sentAt", "sent_at", "dropped", "drop", None, "restricted", None),
     ("snowplow", "app_id", "properties.app_id", "dropped", "drop", None, "restricted", 90),
     ("segment", "messageId", "event_id", "taken", "tokenise_exact", "event_key", "tenant", None),
@@ -187,6 +194,18 @@ def test_the_inventory_says_what_becomes_of(night: Night, row: tuple[Any, ...]) 
     found = worlds.fetch(night.workspace, "restricted", f"{query} order by all", row[:2])
     assert row[1:] in found
     assert all(each == row[1:] or each[1] != row[2] for each in found)
+
+
+def test_a_workspace_that_is_stricter_about_one_format_is_so(night: Night) -> None:
+    query = "select source_format, count(user_agent_family) > 0 from int_events group by all"
+    known = dict(worlds.fetch(night.workspace, "tenant", query))
+    assert (known["rudderstack"], known["segment"]) == (False, True)
+
+
+def test_days_are_written_for_all_and_for_who_says_so(night: Night) -> None:
+    query = "select tenant_id, days from class_retention where class = ? order by all"
+    assert worlds.fetch(night.workspace, "restricted", query, ["ip_address"]) == [("*", 90), ("acme", 7)]
+    assert worlds.fetch(night.workspace, "restricted", query, ["url"]) == [("*", 30), ("acme", 30)]
 
 
 def test_names_that_are_seen_are_bounded_and_have_a_day(night: Night) -> None:

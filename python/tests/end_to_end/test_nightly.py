@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 
 from quorum import landing_queue, publish, raw_rows
+from quorum.audit import KINDS, AuditLog
 from quorum.keyring import Keyring
+from quorum.ledger import Ledger
 from quorum.runner import Dbt
 from quorum.workspace import Workspace
 from tests.end_to_end import worlds
@@ -203,9 +205,18 @@ class TestIncrements:
 
 class TestNothingNew:
     def test_the_same_night_again_changes_no_byte(self, simulated_night: Night, tmp_path: Path) -> None:
+        """But for the two chains, which say that it was."""
         workspace = worlds.copied(simulated_night.workspace, tmp_path / "again")
-        before = {part: worlds.file_hashes(workspace.root / part) for part in ("published", "ledger", "keyring")}
+        before = {part: worlds.file_hashes(workspace.root / part) for part in ("published", "keyring")}
+        ledger = Ledger.open(workspace.ledger_url)
+        entries = ledger.entries()
         report = worlds.run(workspace)
+        *same, last = ledger.entries()
+        assert (same, last.kind) == (entries, "anchor")
+        told = [entry.kind for entry in AuditLog(workspace).records()]
+        assert told[told.index("anchor") + 1 :] == ["run_started", "run_ended", "anchor"]
+        verified = worlds.quorum(workspace, "verify", "--head", simulated_night.report.head, "--json")
+        assert json.loads(verified.stdout)["head"] == report.head != simulated_night.report.head
         assert report.published is None
         assert not report.outcomes
         assert before == {part: worlds.file_hashes(workspace.root / part) for part in before}
@@ -215,6 +226,22 @@ class TestNothingNew:
         report = worlds.run(workspace, worlds.LAST_DAY + timedelta(days=7))
         assert [outcome.due.start for outcome in report.outcomes] == [worlds.LAST_DAY + timedelta(days=1)]
         assert relations(workspace) == relations(simulated_night.workspace)
+
+
+class TestAuditLog:
+    def test_it_tells_the_night(self, simulated_night: Night) -> None:
+        workspace = simulated_night.workspace
+        entries = AuditLog(workspace).records()
+        kinds = ["run_started", "policy_changed", "keys_created", *["charged"] * 4, "release_published", "run_ended"]
+        assert [entry.kind for entry in entries] == [*kinds, "anchor"]
+        assert all(set(entry.facts) == set(KINDS[entry.kind]) for entry in entries)
+        facts = {entry.kind: entry.facts for entry in entries}
+        keys = Keyring.open(workspace.keyring).tenants()
+        assert facts["keys_created"]["tenant_keys"] == sorted(each.tenant_key for each in keys.values())
+        assert (
+            facts["run_ended"]["release"] == facts["release_published"]["release"] == simulated_night.report.published
+        )
+        assert not [tenant for tenant in keys if tenant in workspace.audit_log.read_text()]
 
 
 END_OF_TIME = "294247-01-10T04:00:54Z"  # a day later there is no time that DuckDB could hold

@@ -4,6 +4,7 @@ import base64
 import csv
 import hashlib
 import json
+import math
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +18,8 @@ import duckdb
 import pandas as pd
 import pytest
 
-from quorum import publish
+from quorum import nightly, publish
+from quorum.audit import AuditLog
 from quorum.encryption import load_encryption
 from quorum.keyring import Keyring, TenantKeys
 from quorum.ledger import Ledger
@@ -109,6 +111,57 @@ class TestBenchmarks:
         )
         keys = Keyring.open(workspace.keyring).tenants()
         assert sorted(members) == sorted((keys[tenant].tenant_key,) for tenant, given in consent.items() if given)
+
+    def test_a_withdrawal_is_withheld_in_the_period_of_the_transition(
+        self, workspace: Workspace, tmp_path: Path
+    ) -> None:
+        """Of two tenants in the larger cohort one withdraws as the last week begins, and one amid it.
+
+        The others are too few for a cohort of their own and go on in a wider one, which would be all of them but one.
+        """
+        copy = worlds.copied(workspace, tmp_path / "withdrawn")
+        for part in ("published", "ledger", "restricted/releases"):  # as if nothing had been asked yet
+            shutil.rmtree(copy.root / part)
+        copy.audit_log.unlink()
+        copy.heads.unlink()
+        with (copy.registry / "tenants.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        first, second = rows[:2]
+        assert first["benchmark_consent"] == second["benchmark_consent"] == "true"
+        rows += [
+            row | {"valid_from": str(day), "benchmark_consent": "false"}
+            for row, day in ((first, WEEKS[-1]), (second, WEEKS[-1] + timedelta(days=1)))
+        ]
+        worlds.registered(copy.root, rows)
+        copy.prepare()
+        night = nightly._Night(copy, worlds.LAST_DAY, worlds.silent)
+        night.ingest()
+        night.build()
+        night.answer()
+
+        members = "select tenant_key from cohort_tenants where period_start = $1"
+        before, after = (set(worlds.fetch(copy, "cross_tenant", members, [week])) for week in WEEKS[-2:])
+        keys = Keyring.open(copy.keyring).tenants()
+        assert before - after == {(keys[first["tenant_id"]].tenant_key,)}
+        answers = {
+            answer.slot.start: answer.payload for answer in Ledger.open(copy.ledger_url).answers("feature_usage")
+        }
+        wider, other, everyone = sorted(
+            answers[WEEKS[-1]]["cohorts"], key=lambda cohort: (cohort["level"] == "all", cohort["key"])
+        )
+        assert [cohort["key"] for cohort in (wider, other, everyone)] == ["*/*/*", "media/us/small", "*/*/*"]
+        assert (wider["eligible"], wider["values"], other["eligible"]) == (False, None, True)
+        size = (
+            "select value / 1000 from dp_feature_usage where period_start = $1 and cohort_key = '*/*/*' and key is null"
+        )
+        [(users,)] = worlds.fetch(copy, "cross_tenant", size, WEEKS[-1:])
+        assert users > 500, "twice a quorum: it is the transition that withholds it"
+        difference = everyone["values"][0] - other["values"][0]
+        assert abs(difference) < 8 * math.hypot(everyone["sigmas"][0], other["sigmas"][0]) < users / 2
+        statuses = (
+            "select distinct status from mart_benchmark_features where period_start = $1 and cohort_level = 'atom'"
+        )
+        assert ("ineligible",) in worlds.fetch(copy, "released", statuses, WEEKS[-1:])
 
 
 def published(release: Path) -> pd.DataFrame:
@@ -225,7 +278,7 @@ def add_beside(file: Path) -> None:
 )
 def test_verify_sees_harm(workspace: Workspace, tmp_path: Path, place: str, harm: Callable[[Path], None]) -> None:
     copy = Workspace(tmp_path)
-    for part in ("published", "restricted/releases", "restricted/audit.jsonl", "ledger"):
+    for part in ("published", "restricted/releases", "restricted/audit.jsonl", "restricted/heads.json", "ledger"):
         source, target = workspace.root / part, copy.root / part
         target.parent.mkdir(exist_ok=True)
         shutil.copytree(source, target, symlinks=True) if source.is_dir() else shutil.copy2(source, target)
@@ -250,13 +303,14 @@ def test_what_was_answered_stays_when_late_rows_come(
     instant = worlds.noon(WEEKS[-1])
     worlds.land(copy, "late.jsonl", (event("acme-001", f"late {n}", "e", instant) for n in range(1000)))
     before = worlds.file_hashes(workspace.published / "current")
-    ledger = worlds.file_hashes(workspace.root / "ledger")
     assert worlds.run(copy).published is not None
     after = worlds.file_hashes(copy.published / "current")
     changed = {Path(path).parts[:2] for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
     [acme] = [keys.tenant_key for keys in bundles.values() if keys.tenant_id == "acme-001"]
     assert changed == {("tenants", acme)}, "its own bundle alone, and not a byte of the benchmarks"
-    assert worlds.file_hashes(copy.root / "ledger") == ledger
+    ledger, as_it_was = (Ledger.open(each.ledger_url) for each in (copy, workspace))
+    assert ledger.charges() == as_it_was.charges()
+    assert ledger.answers("feature_usage") == as_it_was.answers("feature_usage")
 
 
 def test_a_release_names_the_ledger_that_paid_for_it(workspace: Workspace) -> None:
@@ -264,8 +318,8 @@ def test_a_release_names_the_ledger_that_paid_for_it(workspace: Workspace) -> No
     assert folder is not None
     privacy: dict[str, Any] = publish.manifest(folder / "cross_tenant")["privacy"]
     ledger = Ledger.open(workspace.ledger_url)
-    assert (privacy["ledger"], privacy["ledger_entries"]) == (ledger.identity, ledger.length)
-    assert ledger.length == 1 + 2 * len(WEEKS)
+    assert (privacy["ledger"], privacy["ledger_entries"]) == (ledger.identity, 1 + 2 * len(WEEKS))
+    assert [entry.kind for entry in ledger.entries()[privacy["ledger_entries"] :]] == ["anchor"]
 
 
 @pytest.fixture(scope="module")
@@ -299,6 +353,8 @@ class TestBudget:
         assert len(refused) == len(rows) / 2
         silent = ["active_users", "active_users_sigma", "adopters", "adopters_sigma", "adoption_share", "mechanism"]
         assert refused[silent].isna().all(axis=None)
+        refusal = {"command": "run", "error": "BudgetExhausted", "at": "budget.check"}
+        assert [entry.facts for entry in AuditLog(poor).of("refused")] == [refusal] * 2
 
     def test_a_refusal_is_not_for_good(self, nights: tuple[Workspace, Workspace]) -> None:
         first, second = (Ledger.open(night.ledger_url).answers("feature_usage") for night in nights)
@@ -322,4 +378,9 @@ class TestBudget:
         assert night.exit_code == 4
         assert said in night.stderr
         assert len(night.stderr.splitlines()) == 1
-        assert worlds.file_hashes(workspace.root) == before
+        after = worlds.file_hashes(workspace.root)
+        assert {path for path in after if after[path] != before.get(path)} == {
+            "restricted/audit.jsonl",
+            "restricted/heads.json",
+        }, "nothing was done but to say so"
+        assert after.keys() == before.keys()

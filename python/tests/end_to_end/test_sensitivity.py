@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from quorum import nightly, release
+from quorum import nightly, release, rules
 from quorum.measurement import Plan
 from quorum.runner import Dbt
 from quorum.simulate_activity import FEATURES
@@ -239,7 +239,7 @@ def register(workspace: Workspace) -> None:
 
 def due_weeks(workspace: Workspace) -> list[release.Due]:
     """Return the last weeks, each with bounds of its own."""
-    specs = nightly.load_policies(workspace, Dbt(workspace)).specs
+    specs = rules.load_policies(workspace, Dbt(workspace)).specs
     [declared] = [spec for spec in specs if spec.name == "feature_usage"]
     weeks = replace(declared, history=WEEKS).periods(worlds.LAST_DAY)
     due = []

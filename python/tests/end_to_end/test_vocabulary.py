@@ -148,7 +148,15 @@ def test_of_an_address_only_its_network_passes(workspace: Workspace) -> None:
     found = {ADDRESSES[row % len(ADDRESSES)]: network for row, network in worlds.fetch(workspace, "tenant", query)}
     assert found["203.0.113.9"] == "203.0.113/24"
     assert found["2001:DB8:0:1:1:1:1:1"] == "2001:db8:0/48"
+    assert set(found) == {address for address in ADDRESSES if is_address(address)}
     assert not {(address, network) for address, network in found.items() if not is_network_of(network, address)}
+
+
+def is_address(text: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(text))
+    except ValueError:
+        return False
 
 
 def is_network_of(network: str, address: str) -> bool:
@@ -157,4 +165,6 @@ def is_network_of(network: str, address: str) -> bool:
         ip = ipaddress.ip_address(address)
     except ValueError:
         return False
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
+        ip = ip.ipv4_mapped
     return ip in ipaddress.ip_network(f"{prefix}{'.0' if ip.version == 4 else '::'}/{length}")
