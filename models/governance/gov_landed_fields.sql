@@ -4,10 +4,32 @@
 {#- And so many names in one format are no names. -#}
 {%- set most_names = 2000 -%}
 
-with landed as (
+with queued as (
 
     select * from {{ source('landing', 'landing_work') }}
-    where length(line) <= {{ most_characters }}
+
+),
+
+judged as (
+
+    select * from {{ ref('int_events_landed') }}
+
+),
+
+landed as (
+
+    select queued.*
+    from queued
+    where
+        length(queued.line) <= {{ most_characters }}
+        -- of what is forgotten no name stays either
+        and not exists (
+            select 1 from judged
+            where
+                judged.reason in ('erased', 'expired')
+                and judged.landing_file = queued.landing_file
+                and judged.landing_row = queued.landing_row
+        )
 
 ),
 

@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from quorum import erased_rows, erasure_search, nightly, registry, subjects, tracking_plan, warehouse
+from quorum import erased_rows, erasure_search, lines_read_again, nightly, registry, subjects, tracking_plan, warehouse
 from quorum.audit import AuditLog
 from quorum.errors import Refused
 from quorum.forgetting import Forgotten
@@ -140,7 +140,7 @@ def _mark(
         else:
             erasure_search.find_tenant(connection, workspace, tenant_id, keys.tenant_key if keys else None)
             known = {subjects.of_tenant(key, tenant_id)}
-        erasure_search.forget_search(connection)
+        lines_read_again.clear(connection)
         rows = dict(connection.execute("select place, count(*) from found group by place order by place").fetchall())
         connection.execute(
             "delete from int_admissions where tenant_key = $1 and unit_key in (select unit_key from found)",

@@ -87,9 +87,9 @@ def of_people(key: bytes, tenant_id: str, people: Iterable[Person]) -> set[str]:
     }
 
 
-def pattern(people: Iterable[Person]) -> str:
+def pattern(ids: Iterable[str]) -> str:
     """Return a regular expression of RE2 that finds any of the ids as a value of its own, in JSON or out of it."""
-    spellings = {form for each in people for form in (each.given, each.exact, json.dumps(each.exact)[1:-1])}
+    spellings = {form for each in ids for form in (each, json.dumps(each)[1:-1])}
     quoted = "|".join(re.escape(spelling) for spelling in sorted(spellings))
     return f"(?i)(?:^|[^{_WITHIN[1:-1]}])(?:{quoted})(?:$|[^{_WITHIN[1:-1]}])"
 

@@ -34,8 +34,8 @@ LATE, NEW_START = "zz/8.jsonl", "zz/9.jsonl"
 
 
 def mark(user: str, text: str) -> str:
-    """Return a value that only this user's rows hold."""
-    return f"{text}-of-{user.lower()}" if user in GONE else f"{text}-of-anybody"
+    """Return a value that only this user's rows hold, and that begins as no other does: a part of it tells, too."""
+    return f"{user.split('@')[0].lower()}-{text}" if user in GONE else f"anybody-{text}"
 
 
 def at(hours: float) -> str:
@@ -50,7 +50,7 @@ def sent(user: str | None, number: int, hours: float, tenant: str = "acme", **mo
         "anonymous_id": mark(owner, "device-0001") if user in GONE else None,
         "url": f"https://app.example/{mark(owner, 'search')}",
         "properties": {"plan": "pro", mark(owner, "key-0001"): mark(owner, "comment-1")},
-        mark(owner, "field-0001"): 1,
+        mark(owner, "field-0001") if tenant == "acme" else "plain": 1,
         **more,
     }
 
@@ -103,7 +103,7 @@ def everything(_row: Row | str) -> bool:
 def is_kept(row: Row | str) -> bool:
     """Whether a line is not one of those to be forgotten: all of acme that name who goes, or a device of theirs."""
     text = row if isinstance(row, str) else json.dumps(row)
-    return '"globex"' in text or "leak.example" not in text.lower()
+    return '"globex"' in text or not re.search("gone[.][0-9]{3}", text.lower())
 
 
 def land(workspace: Workspace, names: Iterable[str], keep: Kept = everything) -> None:
@@ -149,7 +149,7 @@ def canaries(names: Iterable[str] | None = None) -> set[Canary]:
     """Return what only rows to be forgotten hold, of all files or of some; ids that another tenant knows are none."""
     lines = files(everything)
     written = "".join(json.dumps(lines[name]) for name in names or lines).lower()
-    texts = re.findall("[a-z]+-[0-9a-z]+-of-gone[.][0-9]{3}@leak[.]example", written)
+    texts = re.findall("gone[.][0-9]{3}-[a-z]+(?:-[0-9]+)?", written)
     return {*texts, *(user for user in GONE[:ONLY_IN_ACME] if user.lower() in written)}
 
 
