@@ -59,8 +59,8 @@ def test_a_tenant_is_gone_and_the_others_stay(simulated_night: Night, workspace:
     assert left <= {"key_epochs", "its bytes"}, "that its keys are no more is all that is kept"
     assert TENANT not in Keyring.open(workspace.keyring).tenants()
 
-    for relation in expected.values():
-        del relation[TENANT]
+    for by_tenant in expected.values():
+        del by_tenant[TENANT]
     assert relations(workspace) == expected
 
     # what still comes of it is known for what it is, though nobody is listed by its name
