@@ -2,8 +2,8 @@
 
 A stored token is carried on by an HMAC under the new key; no identifier is needed for it. Only what cannot be
 built anew is carried: the accepted events, and the relations ``int_*`` of the restricted plane. There, every column
-``*_key`` beside ``tenant_key`` is such a token, and tokens stand nowhere else. All that is built from events follows
-through ``int_event_changes``, as if the old users' events had gone and the new users' had come.
+``*_key`` beside ``tenant_key`` is such a token; the others are values in ``properties``. All that is built from events
+follows through ``int_event_changes``, as if the old users' events had gone and the new users' had come.
 
 A transaction writes one database, so this takes three. ``key_epochs`` in each database says how far its tokens are,
 and is written with them: a run that was killed in between is made good by the next one.
@@ -27,15 +27,26 @@ SCHEMA = "create table if not exists {plane}.key_epochs (tenant_key varchar prim
 EPOCHS = pa.schema([("tenant_key", pa.string()), ("epoch", pa.int32())])
 SAVE = "insert or replace into {plane}.key_epochs from saved"
 
+IN_QUOTES = '"([0-9a-f]{32})[":]'
 MOVING = pa.schema([("tenant_key", pa.string()), ("pads", pa.list_(pa.struct(PADS)))])
 TOKENS = r"""
 select table_name, list(column_name order by column_index)
 from duckdb_columns()
 inner join duckdb_tables() using (database_name, schema_name, table_name)
 where database_name = $plane and table_name like 'int\_%' escape '\' and table_name <> 'int_event_changes'
-    and column_name like '%\_key' escape '\' and column_name <> 'tenant_key'
+    and (column_name like '%\_key' escape '\' and column_name <> 'tenant_key' or column_name = 'properties')
 group by table_name
 order by table_name
+"""
+# A token that is a value of a JSON object, or stands before what else is told of it: "token" or "token:class".
+CARRIED_PROPERTIES = f"""
+case when regexp_matches(properties, '{IN_QUOTES}') then list_reduce(
+    list_prepend(properties, list_distinct(regexp_extract_all(properties, '{IN_QUOTES}', 1))),
+    lambda so_far, token: replace(
+        replace(so_far, '"' || token || '"', '"' || carried(token, pads) || '"'),
+        '"' || token || ':', '"' || carried(token, pads) || ':'
+    )
+) else properties end as properties
 """
 # Under the tokens of now; between two of these, the same instants go and come.
 CHANGES = """
@@ -123,7 +134,10 @@ def _carry_the_rest(connection: duckdb.DuckDBPyConnection, behind: Behind) -> No
 
 def _carry(connection: duckdb.DuckDBPyConnection, plane: str) -> None:
     for table, columns in connection.execute(TOKENS, {"plane": plane}).fetchall():
-        tokens = ", ".join(f"carried({column}, pads) as {column}" for column in columns)
+        carried = (
+            CARRIED_PROPERTIES if name == "properties" else f"carried({name}, pads) as {name}" for name in columns
+        )
+        tokens = ", ".join(carried)
         relation = f"{plane}.{table}"
         # an update would hold all that it changes in memory; what goes and comes does not
         connection.execute(
