@@ -10,20 +10,19 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
 
 import duckdb
+from jinja2 import Environment
 
+from quorum import settings
 from quorum.errors import BadInput
 from quorum.tenant_keys import TenantKeys
 
 USER = "user"
 DEVICE = "anonymous"
 TENANT = "tenant"
-
-# As `normalised` in macros/cross_db/text.sql spells it, and `hmac_sha256` there.
-FOLDED = "nfc_normalize(trim(lower({0}), ' ' || chr(9) || chr(10) || chr(13) || chr(160)))"
-EXACT = "nfc_normalize(trim({0}, ' ' || chr(9) || chr(10) || chr(13) || chr(160)))"
-
 
 # Beside what stands here, an id in a text is another one, or a part of one.
 _WITHIN = r"[\pL\pN_.@+-]"
@@ -42,12 +41,23 @@ class Person:
         return self.exact if is_exact else self.folded
 
 
+@cache
+def _macros() -> Any:
+    path = settings.project_directory() / "macros" / "cross_db" / "text.sql"
+    return Environment(extensions=["jinja2.ext.do"], autoescape=False).from_string(path.read_text("utf-8")).module  # noqa: S701
+
+
+def normalised(value: str, *, case_matters: bool) -> str:
+    """Return the SQL expression of the macro that redaction goes by: a copy of it here could come to differ."""
+    return str(_macros().duckdb__normalised(value, case_matters)).strip()
+
+
 def persons(kind: str, given: Iterable[str]) -> list[Person]:
     """Normalise ids as the macros do."""
     with duckdb.connect() as connection:
         found = []
         for each in dict.fromkeys(given):
-            query = f"select {FOLDED.format('$1')}, {EXACT.format('$1')}"
+            query = f"select {normalised('$1', case_matters=False)}, {normalised('$1', case_matters=True)}"
             [(folded, exact)] = connection.execute(query, [each]).fetchall()
             if not exact:
                 raise BadInput(f"a blank {kind} id names nobody")
@@ -57,7 +67,8 @@ def persons(kind: str, given: Iterable[str]) -> list[Person]:
 
 def spelt(column: str, is_exact: str) -> str:
     """Return an SQL expression: an id as its format knows it. Both arguments are expressions."""
-    return f"case when {is_exact} then {EXACT.format(column)} else {FOLDED.format(column)} end"
+    exact, folded = (normalised(column, case_matters=matters) for matters in (True, False))
+    return f"case when {is_exact} then {exact} else {folded} end"
 
 
 def token(keys: TenantKeys, kind: str, spelling: str) -> str:

@@ -48,12 +48,12 @@ def test_a_tenant_is_gone_and_the_others_stay(simulated_night: Night, workspace:
     for part in ("landing", "warehouse", "restricted"):
         assert not leaks(as_value, places(workspace.root / part))
     assert not leaks([TENANT], places(workspace.warehouse))
-    for relation, column in (
+    for table, column in (
         ("gov_properties", "tenant_id"),
         ("int_quarantine", "tenant_id"),
         ("landing_files", "path"),
     ):
-        query = f"from {relation} where contains({column}, ?)"
+        query = f"from {table} where contains({column}, ?)"
         assert worlds.fetch(workspace, "restricted", query, [TENANT]) == []
     left = {leak.part for leak in leaks([keys.tenant_key], places(workspace.warehouse))}
     assert left <= {"key_epochs", "its bytes"}, "that its keys are no more is all that is kept"
