@@ -30,12 +30,16 @@ SAVE = "insert or replace into {plane}.key_epochs from saved"
 IN_QUOTES = '"([0-9a-f]{32})[":]'
 MOVING = pa.schema([("tenant_key", pa.string()), ("pads", pa.list_(pa.struct(PADS)))])
 TOKENS = r"""
-select table_name, list(column_name order by column_index)
+select
+    table_name,
+    list(column_name order by column_index) filter (
+        column_name like '%\_key' escape '\' and column_name <> 'tenant_key' or column_name = 'properties'
+    ) as tokens
 from duckdb_columns()
 inner join duckdb_tables() using (database_name, schema_name, table_name)
 where database_name = $plane and table_name like 'int\_%' escape '\' and table_name <> 'int_event_changes'
-    and (column_name like '%\_key' escape '\' and column_name <> 'tenant_key' or column_name = 'properties')
 group by table_name
+having bool_or(column_name = 'tenant_key') and len(tokens) > 0
 order by table_name
 """
 # A token that is a value of a JSON object, or stands before what else is told of it: "token" or "token:class".

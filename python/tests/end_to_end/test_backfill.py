@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from quorum import runner
+from quorum.ledger import Ledger
 from quorum.workspace import Workspace
 from tests.end_to_end import worlds
 from tests.end_to_end.conftest import Night
@@ -35,13 +36,13 @@ def backfill(workspace: Workspace, first: str, last: str) -> dict[str, Any]:
 
 def test_reading_a_range_again_changes_nothing(simulated_night: Night, tmp_path: Path) -> None:
     workspace = worlds.copied(simulated_night.workspace, tmp_path / "workspace")
-    before = worlds.file_hashes(workspace.root / "published"), worlds.file_hashes(workspace.root / "ledger")
+    before = worlds.file_hashes(workspace.published), Ledger.open(workspace.ledger_url).charges()
     found = backfill(workspace, "2026-03-10", "2026-03-14")
     assert relations(workspace) == relations(simulated_night.workspace)
     assert endings(workspace) == endings(simulated_night.workspace)
     assert found["published"] is None
     assert not found["releases"]
-    assert before == (worlds.file_hashes(workspace.root / "published"), worlds.file_hashes(workspace.root / "ledger"))
+    assert before == (worlds.file_hashes(workspace.published), Ledger.open(workspace.ledger_url).charges())
     assert worlds.fetch(workspace, "restricted", "from landing_rows") == []
 
 
