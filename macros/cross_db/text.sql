@@ -45,17 +45,14 @@
 {% macro duckdb__folded_case(composed) -%}
     {%- set one_to_one = 'lower(upper(lower(' ~ composed ~ ')))' -%}
     {%- set letters = {
-        'i̇': 'i', 'ß': 'ss', 'ŉ': 'ʼn', 'ẚ': 'aʾ', 'և': 'եւ', 'ﬃ': 'ffi', 'ﬄ': 'ffl', 'ﬀ': 'ff', 'ﬁ': 'fi', 'ﬂ': 'fl',
+        'ß': 'ss', 'ŉ': 'ʼn', 'ẚ': 'aʾ', 'և': 'եւ', 'ﬃ': 'ffi', 'ﬄ': 'ffl', 'ﬀ': 'ff', 'ﬁ': 'fi', 'ﬂ': 'fl',
         'ﬅ': 'st', 'ﬆ': 'st', 'ﬓ': 'մն', 'ﬔ': 'մե', 'ﬕ': 'մի', 'ﬖ': 'վն', 'ﬗ': 'մխ',
     } -%}
-    {%- set spelt = [] -%}
-    {%- for letter, spelling in letters.items() -%}
-        {%- do spelt.append(" when '" ~ letter ~ "' then '" ~ spelling ~ "'") -%}
-    {%- endfor -%}
-    nfc_normalize({{ folded(
-        "['" ~ letters | join("', '") ~ "']", one_to_one, 'folded_text', 'letter',
-        "replace(folded_text, letter, case letter" ~ spelt | join ~ " end)"
-    ) }})
+    nfc_normalize(array_to_string(list_transform(
+        string_split(replace({{ one_to_one }}, 'i̇', 'i'), ''),
+        lambda letter: case letter
+            {%- for letter, spelling in letters.items() %} when '{{ letter }}' then '{{ spelling }}'{% endfor %} else letter end
+    ), ''))
 {%- endmacro %}
 
 {#- The words of a delimited text that a list knows; each other word becomes `:id`. -#}

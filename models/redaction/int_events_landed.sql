@@ -12,37 +12,13 @@ run as (
 
 ),
 
-registry as (
-
-    select * from {{ source('control', 'registry_tenants') }}
-
-),
-
--- the version of the as-of day; before the first one, the first one
-versions as (
-
-    select
-        registry.tenant_id,
-        run.closed_at - registry.retention_days * interval 1 day as expired_at,
-        row_number() over (
-            partition by registry.tenant_id
-            order by
-                registry.valid_from < run.closed_at desc,
-                case when registry.valid_from < run.closed_at then registry.valid_from end desc,
-                registry.valid_from
-        ) as recency
-    from registry
-    cross join run
-
-),
-
 registered as (
 
     select
-        tenant_id,
-        expired_at
-    from versions
-    where recency = 1
+        registry.tenant_id,
+        run.closed_at - registry.retention_days * interval 1 day as expired_at
+    from {{ source('control', 'registry_today') }} as registry
+    cross join run
 
 ),
 

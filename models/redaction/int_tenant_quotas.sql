@@ -7,55 +7,42 @@ with keys as (
 
 ),
 
-registry as (
+today as (
 
-    select * from {{ source('control', 'registry_tenants') }}
-
-),
-
-run as (
-
-    select as_of from {{ source('control', 'run_control') }}
+    select * from {{ source('control', 'registry_today') }}
 
 ),
 
-listed as (
+ever as (
 
-    select distinct tenant_id from registry
+    select
+        tenant_id,
+        bool_or(benchmark_consent) as was_ever_in_benchmarks
+    from {{ source('control', 'registry_tenants') }}
+    group by tenant_id
 
 ),
 
--- the version of the as-of day; before the first one, the first one
-ranked as (
+owned as (
 
     select
         keys.tenant_key,
-        registry.daily_event_quota,
-        coalesce(registry.daily_user_quota, registry.daily_event_quota) as daily_user_quota,
-        bool_or(registry.benchmark_consent) over (partition by keys.tenant_key) as was_ever_in_benchmarks,
-        row_number() over (
-            partition by keys.tenant_key
-            order by
-                registry.valid_from <= run.as_of desc,
-                case when registry.valid_from <= run.as_of then registry.valid_from end desc,
-                registry.valid_from
-        ) as recency
+        coalesce(own.tenant_id, '*') as rules_of
     from keys
-    cross join run
-    left join listed on keys.tenant_id = listed.tenant_id
-    inner join registry on coalesce(listed.tenant_id, '*') = registry.tenant_id
+    left join today as own on keys.tenant_id = own.tenant_id
 
 ),
 
 quotas as (
 
     select
-        tenant_key,
-        daily_event_quota,
-        daily_user_quota,
-        was_ever_in_benchmarks
-    from ranked
-    where recency = 1
+        owned.tenant_key,
+        today.daily_event_quota,
+        coalesce(today.daily_user_quota, today.daily_event_quota) as daily_user_quota,
+        ever.was_ever_in_benchmarks
+    from owned
+    inner join today on owned.rules_of = today.tenant_id
+    inner join ever on owned.rules_of = ever.tenant_id
 
 )
 

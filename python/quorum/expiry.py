@@ -35,24 +35,13 @@ COLUMNS = {
     "value_minor": "value_minor",
 }
 
-# The version of the as-of day; before the first one, the first one.
 LIMITS = """
 create or replace temp table limits as
-with versions as (
-    select
-        registry.tenant_id,
-        run.as_of + 1 - registry.retention_days::integer as expired_on,
-        row_number() over (
-            partition by registry.tenant_id
-            order by
-                registry.valid_from <= run.as_of desc,
-                case when registry.valid_from <= run.as_of then registry.valid_from end desc,
-                registry.valid_from
-        ) as recency
-    from registry_tenants as registry
+with current as (
+    select registry.tenant_id, run.as_of + 1 - registry.retention_days::integer as expired_on
+    from registry_today as registry
     cross join run_control as run
-),
-current as (select * from versions where recency = 1)
+)
 select owners.tenant_id, owners.tenant_key, coalesce(own.expired_on, fallback.expired_on) as expired_on
 from owners
 left join current as own on owners.tenant_id = own.tenant_id

@@ -129,7 +129,16 @@ class Registry:
         return self.version(tenant_id, day) is not None
 
     def to_arrow(self) -> pa.Table:
+        """Return a row per version."""
         return pa.Table.from_pylist([_values(row) for row in self.rows], schema=_SCHEMA)
+
+    def of_day(self, day: date) -> pa.Table:
+        """Return a row per tenant, `*` included: the version of a day, and before the first one the first one."""
+        begun = (
+            versions[max(bisect_right(versions, day, key=lambda version: version.valid_from), 1) - 1]
+            for versions in self._versions.values()
+        )
+        return pa.Table.from_pylist([_values(row) for row in begun], schema=_SCHEMA)
 
     @cached_property
     def digest(self) -> str:

@@ -1,6 +1,7 @@
 """What the operator decided: the registry, tracking plans and policies, checked as one and written down for SQL."""
 
 from dataclasses import dataclass
+from datetime import date
 
 import duckdb
 import pyarrow as pa
@@ -50,8 +51,8 @@ class Rules:
             warehouse.replace(connection, name, table)
 
 
-def load(workspace: Workspace, dbt: Dbt) -> Rules:
-    """Read and check everything; raises BadInput or Refused with the line that is wrong."""
+def load(workspace: Workspace, dbt: Dbt, as_of: date) -> Rules:
+    """Read and check everything, as it holds on a day; raises BadInput or Refused with the line that is wrong."""
     tenants = registry.load(workspace.registry)
     plan = tracking_plan.load(workspace.registry)
     policies = load_policies(workspace, dbt)
@@ -70,6 +71,7 @@ def load(workspace: Workspace, dbt: Dbt) -> Rules:
     }
     relations = {
         "registry_tenants": tenants.to_arrow(),
+        "registry_today": tenants.of_day(as_of),
         "tracking_plan": plan,
         "class_retention": days,
         "field_map": field_map.table(dbt.manifest()),

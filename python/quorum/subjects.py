@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
-from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -44,16 +43,8 @@ class Person:
 
 @cache
 def _macros() -> Any:
-    folder = settings.project_directory() / "macros" / "cross_db"
-    text = "".join((folder / name).read_text("utf-8") for name in ("lambdas.sql", "text.sql"))
-    environment = Environment(extensions=["jinja2.ext.do"], autoescape=False)  # noqa: S701  # it makes SQL
-    template = environment.from_string(text)
-
-    def dispatch(name: str, _project: str) -> Any:
-        return getattr(module, f"duckdb__{name}")
-
-    module = template.make_module({"adapter": SimpleNamespace(dispatch=dispatch), "return": lambda value: value})
-    return module
+    path = settings.project_directory() / "macros" / "cross_db" / "text.sql"
+    return Environment(extensions=["jinja2.ext.do"], autoescape=False).from_string(path.read_text("utf-8")).module  # noqa: S701
 
 
 def normalised(value: str, *, case_matters: bool) -> str:

@@ -210,6 +210,8 @@ def test_a_version_holds_until_the_next(starts: list[date], day: date) -> None:
     begun = [start for start in starts if start <= day]
     found = registry.version("acme", day)
     assert (found and found.valid_from) == max(begun, default=None)
+    of_day = registry.of_day(day)["valid_from"].to_pylist()
+    assert of_day == [max(begun, default=min(starts))] if starts else of_day == []
 
 
 @st.composite
