@@ -152,10 +152,9 @@ def searching(connection: duckdb.DuckDBPyConnection, workspace: Workspace) -> It
     connection.execute(
         "create or replace temp table found (place varchar, landing_file varchar, landing_row bigint, unit_key varchar)"
     )
-    try:
-        yield
-    finally:
-        connection.execute("detach tenant")
+    yield
+    # not where something failed amid a transaction: the connection ends with it
+    connection.execute("detach tenant")
 
 
 def find_people(
