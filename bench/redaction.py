@@ -15,8 +15,8 @@ from pathlib import Path
 
 import duckdb
 
-from quorum import nightly, settings
-from quorum.keyring import Keyring, pads
+from quorum import keyring_plugin, nightly, settings
+from quorum.keyring import Keyring
 from quorum.runner import Dbt
 from quorum.simulate import Shape, simulate
 from quorum.workspace import Workspace
@@ -66,14 +66,8 @@ def opened(workspace: Workspace) -> duckdb.DuckDBPyConnection:
     """Open the warehouse with the keys beside it, as dbt does."""
     connection = duckdb.connect(str(workspace.plane("tenant")))
     connection.execute(f"attach '{workspace.plane('restricted')}' as restricted")
-    connection.execute("attach ':memory:' as keyring; set TimeZone = 'UTC'")
-    connection.execute(
-        "create table keyring.main.tenant_keys "
-        "(tenant_id varchar, tenant_key varchar, key_epoch int, inner_pad blob, outer_pad blob)"
-    )
-    for keys in Keyring.open(workspace.keyring).tenants().values():
-        row = [keys.tenant_id, keys.tenant_key, keys.epoch, *pads(keys.pseudonym_key)]
-        connection.execute("insert into keyring.main.tenant_keys values (?, ?, ?, ?, ?)", row)
+    connection.execute("set TimeZone = 'UTC'")
+    keyring_plugin.attach(connection, Keyring.open(workspace.keyring))
     return connection
 
 

@@ -42,13 +42,18 @@ class Plugin(BasePlugin):  # type: ignore[misc]  # dbt is not typed
             # dbt tells a RuntimeError in a line, and any other with a traceback.
             raise RuntimeError(str(problem)) from None
         encrypt_spill_files(conn)
-        # A process has one DuckDB instance per file: an earlier connection may have left its keyring here.
-        conn.execute("attach if not exists ':memory:' as keyring")
-        for name, rows in (("tenant_keys", _tenant_keys(keyring)), ("erasure_key", _erasure_key(keyring))):
-            conn.register("unwrapped_keys", rows)
-            conn.execute(f"create or replace table keyring.main.{name} as from unwrapped_keys")
-            conn.unregister("unwrapped_keys")
-        conn.execute(CHAIN.format(kind="", name="keyring.main.hmac_chain"))
+        attach(conn, keyring)
+
+
+def attach(connection: duckdb.DuckDBPyConnection, keyring: Keyring) -> None:
+    """Show a keyring to SQL, as the in-memory database ``keyring``."""
+    # A process has one DuckDB instance per file: an earlier connection may have left its keyring here.
+    connection.execute("attach if not exists ':memory:' as keyring")
+    for name, rows in (("tenant_keys", _tenant_keys(keyring)), ("erasure_key", _erasure_key(keyring))):
+        connection.register("unwrapped_keys", rows)
+        connection.execute(f"create or replace table keyring.main.{name} as from unwrapped_keys")
+        connection.unregister("unwrapped_keys")
+    connection.execute(CHAIN.format(kind="", name="keyring.main.hmac_chain"))
 
 
 def _tenant_keys(keyring: Keyring) -> pa.Table:
