@@ -148,13 +148,11 @@ and (
 @contextmanager
 def searching(connection: duckdb.DuckDBPyConnection, workspace: Workspace) -> Iterator[None]:
     """Show the tenant plane to a connection to the restricted one, and make room for what is ``found``."""
-    connection.execute(f"attach '{warehouse.quoted(workspace.plane('tenant'))}' as tenant (read_only)")
     connection.execute(
         "create or replace temp table found (place varchar, landing_file varchar, landing_row bigint, unit_key varchar)"
     )
-    yield
-    # not where something failed amid a transaction: the connection ends with it
-    connection.execute("detach tenant")
+    with warehouse.beside(connection, workspace, "tenant"):
+        yield
 
 
 def find_people(

@@ -103,8 +103,5 @@ def _found(
     """Return the files that a query over the restricted and the tenant plane finds."""
     if not warehouse.has(connection, "int_duplicates"):
         return set()
-    connection.execute(f"attach '{warehouse.quoted(workspace.plane('tenant'))}' as tenant (read_only)")
-    try:
+    with warehouse.beside(connection, workspace, "tenant"):
         return {landing_file for (landing_file,) in connection.execute(query, days or {}).fetchall()}
-    finally:
-        connection.execute("detach tenant")

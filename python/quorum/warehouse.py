@@ -40,6 +40,15 @@ def attached(workspace: Workspace, *planes: str) -> Iterator[duckdb.DuckDBPyConn
         connection.close()
 
 
+@contextmanager
+def beside(connection: duckdb.DuckDBPyConnection, workspace: Workspace, plane: str) -> Iterator[None]:
+    """Show another plane to a connection, to read, as a database of its own name."""
+    connection.execute(f"attach '{quoted(workspace.plane(plane))}' as {plane} (read_only)")
+    yield
+    # not where something failed amid a transaction: that would hide what did, and the connection ends anyway
+    connection.execute(f"detach {plane}")
+
+
 def quoted(text: object) -> str:
     """Return a text for the inside of an SQL literal, where a parameter is not allowed."""
     return str(text).replace("'", "''")
