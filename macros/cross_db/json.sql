@@ -23,6 +23,15 @@
     cast(to_json({{ text }}) as varchar)
 {%- endmacro %}
 
+{#- A property of the object that redaction writes, as text; NULL where it has none. -#}
+{% macro json_property(json, name) -%}
+    {{ return(adapter.dispatch('json_property', 'quorum')(json, name)) }}
+{%- endmacro %}
+
+{% macro duckdb__json_property(json, name) -%}
+    json_extract_string({{ json }}, '$."' || {{ name }} || '"')
+{%- endmacro %}
+
 {#- All that a row of a relation says, as one text. -#}
 {% macro row_text(relation) -%}
     {{ return(adapter.dispatch('row_text', 'quorum')(relation)) }}

@@ -1,7 +1,5 @@
 """What the operator declares for a tenant holds for its events, from the day that it says, and for no other's."""
 
-import csv
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -40,13 +38,8 @@ CASES = [
 ]
 
 
-def write(workspace: Workspace, name: str, columns: str, rows: Iterable[tuple[str, ...]]) -> None:
-    with (workspace.registry / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([columns.split(","), *rows])
-
-
 def list_users(workspace: Workspace, *more: tuple[str, ...]) -> None:
-    write(workspace, "internal_users", "tenant_id,valid_from,user_id,anonymous_id,listed_as", [*LISTED, *more])
+    worlds.declare(workspace, "internal_users", "tenant_id,valid_from,user_id,anonymous_id,listed_as", [*LISTED, *more])
 
 
 def raw(number: int, tenant: str, user: str, device: str, instant: datetime, name: str) -> dict[str, str]:
@@ -71,7 +64,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     tenants = [registered("tokyo", **ZONE), registered("other"), registered("wiki")]
     workspace = worlds.registered(tmp_path_factory.mktemp("ruled"), tenants)
     list_users(workspace)
-    write(workspace, "active_events", "tenant_id,valid_from,event_name", ACTIVE)
+    worlds.declare(workspace, "active_events", "tenant_id,valid_from,event_name", ACTIVE)
     rows = [raw(number, *case[:5]) for number, case in enumerate(CASES)]
     worlds.land(workspace, "rows.jsonl", (row for row in rows if "channel" not in row))
     worlds.land(workspace, "rows.json", (row for row in rows if "channel" in row), "wikimedia")
