@@ -39,7 +39,7 @@ def appear(rng: np.random.Generator, users: Users, user: Ints, is_later_half: Fl
 
 
 def persons(sightings: Iterable[tuple[str, str | None, str]]) -> dict[Unit, int]:
-    """Number the persons behind what was seen of tenants: user id, if any, and device.
+    """Say which person each user id and device is, of what was seen of tenants: a user id, if any, and a device.
 
     Users who meet on a device are one person, and so are those whom a chain of devices joins, unless the device has
     too many users. A device of one person is that person; any other is a person of its own.

@@ -9,7 +9,6 @@ from pathlib import Path
 import duckdb
 
 from quorum.simulate_experiments import EXPERIMENT, VARIANTS, experiment_starts, has_experiment
-from quorum.simulate_robots import events_per_hour
 from quorum.simulate_world import EVENT_NAMES, TIMEZONES, Shape, Tenant
 
 Row = dict[str, str]
@@ -59,7 +58,6 @@ order by all
 
 def versions(shape: Shape, tenants: list[Tenant]) -> list[Tenant]:
     """List the rows of tenants.csv: all tenants first, then the later versions of some."""
-    threshold = {"bot_daily_events": str(20 * events_per_hour(shape))}
     later = []
     for rank, tenant in enumerate(tenants):
         zones = TIMEZONES[tenant["region"]]
@@ -68,7 +66,7 @@ def versions(shape: Shape, tenants: list[Tenant]) -> list[Tenant]:
             later.append(tenant | {"valid_from": str(shape.middle), "timezone": other})
         elif rank % 12 == 4:
             later.append(tenant | {"valid_from": str(shape.middle), "session_timeout_minutes": "45"})
-    return [tenant | threshold for tenant in (*tenants, *later)]
+    return [*tenants, *later]
 
 
 def declared(connection: duckdb.DuckDBPyConnection, shape: Shape, tenants: list[Tenant]) -> Tables:

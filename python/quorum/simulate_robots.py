@@ -45,7 +45,7 @@ def draw_robots(shape: Shape, rng: np.random.Generator, users: Users) -> pa.Tabl
             "renamed": never,
             "known": is_call,
             "event_name": np.where(is_call, "feature_used", "page_view"),
-            "feature": pa.array(np.where(is_call, "api", None), pa.string()),
+            "feature": pa.array(np.array([None, "api"])[is_call.astype(int)], pa.string()),
             "variant": pa.nulls(len(occurred), pa.string()),
             "occurred": occurred,
             "received": occurred + 300,

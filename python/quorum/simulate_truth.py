@@ -14,6 +14,13 @@ from quorum.simulate_identity import persons
 from quorum.simulate_registry import Tables
 from quorum.simulate_rows import BROKEN
 
+# What of the registry decides which events and days count, by table.
+RULES = {
+    "tenants": ("tenant_id", "valid_from", "timezone"),
+    "internal_users": ("tenant_id", "valid_from", "user_id", "anonymous_id", "listed_as"),
+    "active_events": ("tenant_id", "valid_from", "event_name"),
+}
+
 # What was accepted, under the version of the tenant's rules that held then; the first covers what came before it.
 FACTS = """
 create table facts as
@@ -28,7 +35,7 @@ versions as (
     select
         tenant_id,
         timezone,
-        bot_daily_events::integer as bot_daily_events,
+        2000 as bot_daily_events,
         case when is_first then '-infinity' else starts_at end as valid_from_at,
         lead(starts_at, 1, 'infinity') over (partition by tenant_id order by valid_from) as valid_to_at
     from dated
@@ -111,13 +118,18 @@ person_days as (
         local_date,
         person,
         sum(events) as events,
-        bool_or(is_activity) and not bool_or(is_listed or is_declared) and sum(events) <= max(bot_daily_events)
-            as is_active
+        bool_or(is_activity) as is_active,
+        bool_or(is_listed or is_declared) or sum(events) > max(bot_daily_events) as is_excluded
     from judged
     join persons on judged.tenant_id = persons.tenant_id and judged.unit = persons.identifier
     group by all
 )
-select tenant_id, local_date, count(*) filter (is_active) as active_users, sum(events) as events
+select
+    tenant_id,
+    local_date,
+    count(*) filter (is_active and not is_excluded) as active_users,
+    coalesce(sum(events) filter (not is_excluded), 0) as events,
+    coalesce(sum(events) filter (is_excluded), 0) as excluded_events
 from person_days
 group by all
 order by all
@@ -186,8 +198,11 @@ def write_truth(
     connection: duckdb.DuckDBPyConnection, folder: Path, registry: Tables, paths: tuple[Path, ...]
 ) -> Truth:
     """Write files that say what should come of the rows, and return their counts."""
-    for name in ("tenants", "internal_users", "active_events"):
-        connection.register(name, pa.Table.from_pylist(registry[name]))
+    for name, columns in RULES.items():
+        rows = registry[name]
+        connection.register(
+            name, pa.table({each: pa.array([row[each] for row in rows], pa.string()) for each in columns})
+        )
     connection.execute(FACTS)
     _resolve(connection)
     truth = _count(connection, paths)
