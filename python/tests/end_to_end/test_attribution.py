@@ -20,7 +20,9 @@ def test_the_mart_is_what_the_raw_rows_say(product_night: Night) -> None:
     rows = [row for rows in expected.values() for row in rows]
     assert {row.source for row in rows} == {"direct", "search", "social", "mail", "other"}
     by_model = {
-        model: [(row.week_start, row.source, row.credited_conversions) for row in rows if row.attribution_model == model]
+        model: [
+            (row.week_start, row.source, row.credited_conversions) for row in rows if row.attribution_model == model
+        ]
         for model in MODELS
     }
     assert len({tuple(of_model) for of_model in by_model.values()}) == len(MODELS)
