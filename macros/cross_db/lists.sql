@@ -55,3 +55,30 @@
 {% macro duckdb__unnested(values) -%}
     unnest({{ values }})
 {%- endmacro %}
+
+{#- Aggregate: the texts in order, as one text. -#}
+{% macro sorted_text(value) -%}
+    {{ return(adapter.dispatch('sorted_text', 'quorum')(value)) }}
+{%- endmacro %}
+
+{% macro duckdb__sorted_text(value) -%}
+    string_agg({{ value }}, ';' order by {{ value }})
+{%- endmacro %}
+
+{#- Aggregate: the value, not NULL, that stands first by an order without ties. -#}
+{% macro first_by(value, position) -%}
+    {{ return(adapter.dispatch('first_by', 'quorum')(value, position)) }}
+{%- endmacro %}
+
+{% macro duckdb__first_by(value, position) -%}
+    arg_min({{ value }}, {{ position }})
+{%- endmacro %}
+
+{#- Aggregate: the value, not NULL, that stands last. -#}
+{% macro last_by(value, position) -%}
+    {{ return(adapter.dispatch('last_by', 'quorum')(value, position)) }}
+{%- endmacro %}
+
+{% macro duckdb__last_by(value, position) -%}
+    arg_max({{ value }}, {{ position }})
+{%- endmacro %}

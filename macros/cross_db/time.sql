@@ -83,3 +83,13 @@
 {% macro duckdb__instant_text(instant) -%}
     strftime({{ instant }}, '%Y-%m-%dT%H:%M:%SZ')
 {%- endmacro %}
+
+{#- The first day of the week that a day lies in, for weeks that begin on a weekday such as `monday`. -#}
+{% macro week_start(day, first_weekday) -%}
+    {{ return(adapter.dispatch('week_start', 'quorum')(day, first_weekday)) }}
+{%- endmacro %}
+
+{% macro duckdb__week_start(day, first_weekday) -%}
+    {%- set weekdays = ['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'] -%}
+    {{ day }} - cast((isodow({{ day }}) + 7 - list_position({{ weekdays }}, {{ first_weekday }})) % 7 as integer)
+{%- endmacro %}

@@ -15,6 +15,7 @@ from quorum import (
     anchors,
     bundles,
     expiry,
+    following,
     forgetting,
     gate,
     intake,
@@ -146,6 +147,7 @@ class _Night:
         self._audit.policy_in_force(self._rules.digests)
         publish.sweep(self.workspace)
         rekey.finish(self.workspace, self._keyring, self._progress)
+        following.prepare(self.workspace)
         with warehouse.opened(self.workspace, "restricted") as connection:
             landing.prepare(connection)
             intake.write_clock(connection, self.report.as_of, self._rebuild)
@@ -177,7 +179,7 @@ class _Night:
             reasons = warehouse.rows(
                 connection, "select reason, count(*) as n from int_quarantine group by reason order by reason"
             )
-            landing_queue.settle(connection)
+        following.settle(self.workspace)
         self.report.forgotten = forgetting.finish(self.workspace, self._keyring, self.report.as_of, self._progress)
         if self.report.forgotten:
             self.report.problems += self.report.forgotten.problems
@@ -185,7 +187,7 @@ class _Night:
         self.report.rows = {name: int(value) for name, value in counted[0].items()}
         self.report.reasons = {row["reason"]: row["n"] for row in reasons}
         with warehouse.opened(self.workspace, "tenant", read_only=True) as connection:
-            seen = warehouse.rows(connection, "select count(distinct tenant_key) as n from fct_user_days")
+            seen = warehouse.rows(connection, "select count(distinct tenant_key) as n from fct_person_days")
         self.report.tenants = seen[0]["n"]
 
     def answer(self) -> None:

@@ -121,7 +121,7 @@ def of_status(workspace: Workspace) -> dict[str, Any]:
     with warehouse.opened(workspace, "tenant", read_only=True) as connection:
         tenants = warehouse.rows(
             connection,
-            "select tenant_key, max(activity_date) as last_active_day from fct_user_days "
+            "select tenant_key, max(activity_date) as last_active_day from fct_person_days "
             "group by tenant_key order by last_active_day, tenant_key",
         )
     return {

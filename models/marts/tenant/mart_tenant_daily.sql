@@ -8,9 +8,15 @@
     },
 ) }}
 
-with user_days as (
+with active_users as (
 
-    select * from {{ ref('fct_user_days') }}
+    select * from {{ ref('fct_active_users') }}
+
+),
+
+event_days as (
+
+    select * from {{ ref('fct_event_days') }}
 
 ),
 
@@ -26,136 +32,45 @@ windows as (
 
 ),
 
-calendar as (
-
-    select * from {{ ref('calendar') }}
-
-),
-
--- a row for each day from a tenant's first active day to its last
-spans as (
-
-    select
-        tenant_key,
-        min(activity_date) as first_day,
-        max(activity_date) as last_day
-    from user_days
-    group by tenant_key
-
-),
-
--- what is read: everything on a first build, else the affected days and the 27 before them
-ranges as (
-
-    select
-        tenant_key,
-        min(activity_date) as first_day,
-        max(activity_date) as last_day
-    from {{ 'windows' if is_incremental() else 'user_days' }}
-    group by tenant_key
-
-),
-
-in_reach as (
-
-    select
-        user_days.*,
-        lead(user_days.activity_date) over (
-            partition by user_days.tenant_key, user_days.unit_key
-            order by user_days.activity_date
-        ) as next_active_date
-    from user_days
-    inner join ranges
-        on user_days.tenant_key = ranges.tenant_key
-        and user_days.activity_date >= ranges.first_day - 27
-
-),
-
--- an active day holds its user in the trailing window until the window passes or the user comes back:
--- one step up, one step down, and a running sum counts distinct users without a self-join
-steps as (
-
-    {{ rolling_step('activity_date', active=1, events='events', weekly=1, monthly=1) }}
-    union all
-    {{ rolling_step('least(activity_date + 7, next_active_date)', weekly=-1) }}
-    union all
-    {{ rolling_step('least(activity_date + 28, next_active_date)', monthly=-1) }}
-
-),
-
-daily_steps as (
-
-    select
-        tenant_key,
-        activity_date,
-        sum(active) as active,
-        sum(events) as events,
-        sum(weekly) as weekly,
-        sum(monthly) as monthly
-    from steps
-    group by tenant_key, activity_date
-
-),
-
 days as (
 
-    select
-        ranges.tenant_key,
-        calendar.calendar_date as activity_date
-    from ranges
-    inner join calendar
-        on ranges.first_day - 27 <= calendar.calendar_date
-        and ranges.last_day >= calendar.calendar_date
-
-),
-
-rolled as (
-
-    select
-        days.tenant_key,
-        days.activity_date,
-        coalesce(daily_steps.active, 0) as active,
-        coalesce(daily_steps.events, 0) as events,
-        coalesce(sum(daily_steps.weekly) over so_far, 0) as weekly,
-        coalesce(sum(daily_steps.monthly) over so_far, 0) as monthly
-    from days
-    left join daily_steps
-        on days.tenant_key = daily_steps.tenant_key
-        and days.activity_date = daily_steps.activity_date
-    window so_far as (
-        partition by days.tenant_key
-        order by days.activity_date
-        rows between unbounded preceding and current row
-    )
+    select active_users.*
+    from active_users
+    {%- if is_incremental() %}
+    inner join windows
+        on active_users.tenant_key = windows.tenant_key
+        and active_users.activity_date = windows.activity_date
+    {%- endif %}
 
 ),
 
 final as (
 
     select
-        rolled.tenant_key,
-        rolled.activity_date,
-        cast(rolled.active as bigint) as daily_active_users,
-        cast(rolled.weekly as bigint) as weekly_active_users,
-        cast(rolled.monthly as bigint) as monthly_active_users,
-        cast(rolled.events as bigint) as events,
+        days.tenant_key,
+        days.activity_date,
+        days.daily_active_users,
+        days.weekly_active_users,
+        days.monthly_active_users,
+        days.new_users,
+        days.daily_active_users - days.new_users - days.resurrected_users as returning_users,
+        days.resurrected_users,
+        {{ rate('days.daily_active_users', 'days.monthly_active_users') }} as stickiness,
+        {{ wilson_low('days.daily_active_users', 'days.monthly_active_users') }} as stickiness_low,
+        {{ wilson_high('days.daily_active_users', 'days.monthly_active_users') }} as stickiness_high,
+        {{ sample_state('days.monthly_active_users') }} as stickiness_state,
+        cast(coalesce(event_days.events, 0) as bigint) as events,
+        cast(coalesce(event_days.excluded_events, 0) as bigint) as excluded_events,
         cast(coalesce(session_days.sessions, 0) as bigint) as sessions,
-        cast(coalesce(session_days.duration_ms, 0) / 60000.0 as decimal(18, 2)) as session_minutes
-    from rolled
-    inner join ranges
-        on rolled.tenant_key = ranges.tenant_key
-        and rolled.activity_date >= ranges.first_day
-    inner join spans
-        on rolled.tenant_key = spans.tenant_key
-        and rolled.activity_date between spans.first_day and spans.last_day
-    {%- if is_incremental() %}
-    inner join windows
-        on rolled.tenant_key = windows.tenant_key
-        and rolled.activity_date = windows.activity_date
-    {%- endif %}
+        cast(coalesce(session_days.duration_ms, 0) / 60000.0 as decimal(18, 2)) as session_minutes,
+        cast(coalesce(session_days.engaged_ms, 0) / 60000.0 as decimal(18, 2)) as engaged_minutes
+    from days
+    left join event_days
+        on days.tenant_key = event_days.tenant_key
+        and days.activity_date = event_days.activity_date
     left join session_days
-        on rolled.tenant_key = session_days.tenant_key
-        and rolled.activity_date = session_days.activity_date
+        on days.tenant_key = session_days.tenant_key
+        and days.activity_date = session_days.activity_date
 
 )
 

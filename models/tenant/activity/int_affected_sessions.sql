@@ -1,8 +1,8 @@
 {%- set sessions = built('fct_sessions') -%}
 
-with changes as (
+with activity as (
 
-    select * from {{ ref('int_event_changes') }}
+    select * from {{ ref('int_affected_activity') }}
 
 ),
 
@@ -11,11 +11,11 @@ reach as (
 
     select
         tenant_key,
-        unit_key,
+        person_key,
         min(first_at) as first_at,
         max(last_at) as last_at
-    from changes
-    group by tenant_key, unit_key
+    from activity
+    group by tenant_key, person_key
 
 ),
 
@@ -24,16 +24,16 @@ neighbours as (
 
     select
         reach.tenant_key,
-        reach.unit_key,
+        reach.person_key,
         min(sessions.started_at) as first_at,
         max(sessions.ended_at) as last_at
     from reach
     inner join {{ sessions }} as sessions
         on reach.tenant_key = sessions.tenant_key
-        and reach.unit_key = sessions.unit_key
+        and reach.person_key = sessions.person_key
         and sessions.ended_at >= reach.first_at - interval 1 day
         and sessions.started_at <= reach.last_at + interval 1 day
-    group by reach.tenant_key, reach.unit_key
+    group by reach.tenant_key, reach.person_key
 
 ),
 {% endif %}
@@ -41,7 +41,7 @@ ranges as (
 
     select
         tenant_key,
-        unit_key,
+        person_key,
         min(first_at) as range_start,
         max(last_at) as range_end
     from (
@@ -51,7 +51,7 @@ ranges as (
         select * from neighbours
         {%- endif %}
     ) as touched
-    group by tenant_key, unit_key
+    group by tenant_key, person_key
 
 )
 

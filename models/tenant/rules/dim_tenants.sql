@@ -67,7 +67,11 @@ bounded as (
         week_start,
         session_timeout_minutes,
         benchmark_consent,
-        publish_bundle
+        publish_bundle,
+        2 as max_users_per_device,
+        5 as max_users_per_person,
+        2000 as bot_daily_events,
+        20 as bot_daily_hours
     from dated
 
 )

@@ -1,6 +1,6 @@
-with user_days as (
+with person_days as (
 
-    select * from {{ ref('fct_user_days') }}
+    select * from {{ ref('fct_person_days') }}
 
 ),
 
@@ -29,7 +29,7 @@ known_days as (
             activity_date,
             1 as is_active,
             0 as is_touched
-        from user_days
+        from person_days
         union all
         select
             tenant_key,

@@ -1,0 +1,29 @@
+"""How far the tenant plane has followed the events and the rules, so that a night that was killed is made good by the next."""
+
+from quorum import landing_queue, warehouse
+from quorum.workspace import Workspace
+
+SCHEMA = """
+create table if not exists rules_followed (
+    tenant_key varchar primary key,
+    rules_digest varchar not null
+)
+"""
+
+
+def prepare(workspace: Workspace) -> None:
+    """Create what SQL compares the rules of today with."""
+    with warehouse.opened(workspace, "tenant") as connection:
+        connection.execute(SCHEMA)
+
+
+def settle(workspace: Workspace) -> None:
+    """Forget what changed: everything downstream has followed. Cut short, the next night follows once more."""
+    with warehouse.opened(workspace, "tenant") as connection:
+        connection.begin()
+        connection.execute("delete from rules_followed")
+        connection.execute("insert into rules_followed from int_tenant_rules")
+        connection.execute("delete from int_affected_activity")
+        connection.commit()
+    with warehouse.opened(workspace, "restricted") as connection:
+        landing_queue.settle(connection)
