@@ -22,7 +22,7 @@ PERSONAL_DATA = (
     r"[^\s@]+@[^\s@]+\.[^\s@]+",  # e-mail
     r"\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b",  # IPv4
     r"\b[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{0,4}){4,}",  # IPv6
-    r"\+?\d[\d ().-]{8,}\d",  # phone
+    r"(?<!\d)(?!\d{4}-\d\d-\d\d(?!\d))\+?\d[\d ().-]{8,}\d",  # phone; a date may stand in a label
 )
 COLUMNS = "expect_table_columns_to_match_ordered_list"
 PSEUDONYM = r"^[0-9a-f]{32}$"

@@ -73,6 +73,7 @@ def adoption() -> pd.DataFrame:
     shared = {"tenant_key": "0123456789" * 3 + "ab", "feature": "search", "users": 3, "change": -3}
     account = {"account_key": "ab" * 16, **shared, **rate}
     rows = [{**account, "activity_date": date(2026, 3, 1) + timedelta(n)} for n in range(2)]
+    rows[0]["feature"] = "prices of 2026-03-01"
     rows.append({**account, **no_rate, "account_key": None, "activity_date": date(2026, 3, 1), "users": 0})
     return pd.DataFrame(rows)[[column.name for column in ADOPTION.columns]]
 
@@ -150,6 +151,8 @@ class TestBothKinds:
         ("feature", "203.0.113.77"),
         ("feature", "2001:db8:1:2:3::9"),
         ("state", "call +49 151 2345678"),
+        ("state", "2026-03-017 5550 1234"),
+        ("state", "pricing 2026-03-01: 555-0123-4567"),
         ("users", None),
         ("users", -17),
         ("change", -101),
