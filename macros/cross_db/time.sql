@@ -46,6 +46,15 @@
     (epoch_us({{ later }}) - epoch_us({{ earlier }}))
 {%- endmacro %}
 
+{#- Days from one date to another, a whole number. -#}
+{% macro days_between(earlier, later) -%}
+    {{ return(adapter.dispatch('days_between', 'quorum')(earlier, later)) }}
+{%- endmacro %}
+
+{% macro duckdb__days_between(earlier, later) -%}
+    ({{ later }} - {{ earlier }})
+{%- endmacro %}
+
 {% macro days_from(first_day, last_day) -%}
     {{ return(adapter.dispatch('days_from', 'quorum')(first_day, last_day)) }}
 {%- endmacro %}
