@@ -82,12 +82,3 @@
 {% macro duckdb__last_by(value, position) -%}
     arg_max({{ value }}, {{ position }})
 {%- endmacro %}
-
-{#- Aggregate: the middle value; of an even number of values the lower of the two in the middle, which one of them has. -#}
-{% macro lower_median(value) -%}
-    {{ return(adapter.dispatch('lower_median', 'quorum')(value)) }}
-{%- endmacro %}
-
-{% macro duckdb__lower_median(value) -%}
-    quantile_disc({{ value }}, 0.5)
-{%- endmacro %}

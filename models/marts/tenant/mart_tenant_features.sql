@@ -57,7 +57,7 @@ newly_adopted as (
         week_start,
         feature,
         count(*) as new_adopters,
-        {{ lower_median('days_to_first_use') }} as median_days_to_first_use
+        {{ discrete_quantile('days_to_first_use', 0.5) }} as median_days_to_first_use
     from first_uses
     group by tenant_key, week_start, feature
 
@@ -91,8 +91,8 @@ final as (
         {{ wilson_high('coalesce(adopted.adopters, 0)', 'active.active_users') }} as adoption_rate_high,
         {{ sample_state('active.active_users') }} as adoption_rate_state,
         cast(coalesce(adopted.uses, 0) as bigint) as uses,
-        {{ mean('adopted.uses', 'adopted.adopters') }} as uses_per_adopter,
-        {{ mean('adopted.features', 'adopted.adopters') }} as features_per_adopter,
+        {{ exact_ratio('adopted.uses', 'adopted.adopters') }} as uses_per_adopter,
+        {{ exact_ratio('adopted.features', 'adopted.adopters') }} as features_per_adopter,
         cast(coalesce(newly_adopted.new_adopters, 0) as bigint) as new_adopters,
         cast(newly_adopted.median_days_to_first_use as bigint) as median_days_to_first_use
     from weeks

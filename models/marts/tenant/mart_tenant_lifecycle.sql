@@ -43,11 +43,16 @@ active_weeks as (
     where is_active
     union all
     select distinct
-        tenant_key,
+        account_days.tenant_key,
         'accounts' as population,
-        account_key as member_key,
-        week_start
+        account_days.account_key as member_key,
+        person_days.week_start
     from account_days
+    inner join person_days
+        on account_days.tenant_key = person_days.tenant_key
+        and account_days.person_key = person_days.person_key
+        and account_days.activity_date = person_days.activity_date
+    where person_days.is_active
 
 ),
 
@@ -134,7 +139,7 @@ final as (
         cast(resurrected_members as bigint) as resurrected_members,
         cast(dormant_members as bigint) as dormant_members,
         cast(new_members + resurrected_members - dormant_members as bigint) as net_growth,
-        {{ mean('(new_members + resurrected_members)', 'dormant_members') }} as quick_ratio
+        {{ exact_ratio('new_members + resurrected_members', 'dormant_members') }} as quick_ratio
     from every_week
 
 )

@@ -106,7 +106,7 @@ cells as (
         periods.clock,
         periods.period,
         periods.period_from,
-        case periods.clock
+        cohort_weeks.cohort_users > 0 and case periods.clock
             when 'rolling' then cohort_weeks.last_joined_on + periods.last_age > cohort_weeks.last_day
             else open_weeks.open_week < cohort_weeks.cohort_week + 7 * (periods.last_age + 1)
         end as is_immature
