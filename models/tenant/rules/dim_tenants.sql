@@ -66,6 +66,7 @@ bounded as (
         timezone,
         week_start,
         session_timeout_minutes,
+        freshness_sla_hours,
         benchmark_consent,
         publish_bundle,
         2 as max_users_per_device,
