@@ -44,7 +44,7 @@ calendar as (
 
 ),
 
--- what was forgotten says nothing of what a tenant sends; and a row whose clock cannot be read counts on the day on which it was taken
+-- what was forgotten says nothing of what a tenant sends; a row whose clock cannot be read counts on the day that took it
 refused as (
 
     select
@@ -91,9 +91,9 @@ days as (
     from begun
     cross join run
     inner join calendar
-        on calendar.calendar_date >= begun.first_day
-        and calendar.calendar_date > run.as_of - {{ days_read }}
-        and calendar.calendar_date <= run.as_of
+        on begun.first_day <= calendar.calendar_date
+        and run.as_of - {{ days_read }} < calendar.calendar_date
+        and run.as_of >= calendar.calendar_date
     inner join tenants
         on begun.tenant_key = tenants.tenant_key
         and cast(calendar.calendar_date + 1 as timestamp) > tenants.valid_from_at

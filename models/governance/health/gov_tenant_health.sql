@@ -115,7 +115,10 @@ judged as (
             when missed_day is not null then 'late'
             when volume_state in ('low', 'high') then 'anomalous'
             when
-                (quarantined_rows * 20 > accepted_events + quarantined_rows and accepted_events + quarantined_rows >= {{ least_rows }})
+                (
+                    accepted_events + quarantined_rows >= {{ least_rows }}
+                    and quarantined_rows * 20 > accepted_events + quarantined_rows
+                )
                 or retyped_properties > 0
                 or days_left < 0
                 then 'degraded'

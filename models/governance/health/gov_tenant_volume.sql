@@ -34,8 +34,8 @@ compared as (
     from shown
     inner join tenant_days as earlier
         on shown.tenant_key = earlier.tenant_key
-        and earlier.utc_day < shown.utc_day
-        and earlier.utc_day >= shown.utc_day - 56
+        and shown.utc_day > earlier.utc_day
+        and shown.utc_day <= earlier.utc_day + 56
         and (shown.utc_day - earlier.utc_day) % 7 = 0
 
 ),
