@@ -25,8 +25,8 @@ credited as (
         week_start,
         conversion,
         attribution_model,
-        sum(conversions) as conversions,
-        sum(value_minor) as value_minor,
+        sum(credited_conversions) as conversions,
+        sum(credited_value_minor) as value_minor,
         min(conversions_in_week) as conversions_in_week
     from {{ ref('mart_tenant_attribution') }}
     group by tenant_key, week_start, conversion, attribution_model

@@ -59,7 +59,7 @@ shared as (
             when attribution_models.attribution_model = 'linear' then {{ integer_division(whole, 'touches.touches') }}
             when attribution_models.attribution_model = 'position' and touches.touches = 2 then {{ whole // 2 }}
             when attribution_models.attribution_model = 'position' and touches.touch = 1 then {{ whole * 2 // 5 }}
-            when attribution_models.attribution_model = 'position' then {{ integer_division(whole // 5, 'touches.touches - 2') }}
+            when attribution_models.attribution_model = 'position' then {{ integer_division(whole // 5, '(touches.touches - 2)') }}
             else 0
         end as portion
     from touches
@@ -99,8 +99,8 @@ by_source as (
         conversion,
         attribution_model,
         source,
-        cast(cast(sum(credit) as decimal(18, 0)) * cast(0.000001 as decimal(7, 6)) as decimal(18, 6)) as conversions,
-        cast(sum(value_credited) as bigint) as value_minor
+        cast(cast(sum(credit) as decimal(18, 0)) * cast(0.000001 as decimal(7, 6)) as decimal(18, 6)) as credited_conversions,
+        cast(sum(value_credited) as bigint) as credited_value_minor
     from credited
     where credit > 0
     group by tenant_key, week_start, conversion, attribution_model, source
