@@ -69,19 +69,25 @@ class Rules:
         versions = self._active.get(event.tenant) or self._active.get("*")
         if not versions:
             return True
-        zone = ZoneInfo(self._of(event.tenant)[0][1]["timezone"])
-        begun = [day for day in sorted(versions) if self._midnight({"valid_from": day}, zone) <= event.occurred_at]
+        begun = [day for day in sorted(versions) if self._begins(event.tenant, day) <= event.occurred_at]
         return event.row["event_name"] in versions[begun[-1] if begun else min(versions)]
 
     def listed_as(self, event: Event) -> str | None:
         rows = self._listed.get(event.tenant) or self._listed.get("*", [])
-        zone = ZoneInfo(self._of(event.tenant)[0][1]["timezone"])
         kind, name = event.unit
         column = {"user": "user_id", "device": "anonymous_id"}[kind]
-        begun = [row for row in rows if row[column] == name and self._midnight(row, zone) <= event.occurred_at]
-        if begun:
-            return max(begun, key=lambda row: row["valid_from"])["listed_as"]
+        own = [row for row in rows if row[column] == name]
+        begun = [row for row in own if self._begins(event.tenant, row["valid_from"]) <= event.occurred_at]
+        listed_as = max(begun, key=lambda row: row["valid_from"])["listed_as"] if begun else "none"
+        if listed_as != "none":
+            return listed_as
         return "bot" if ROBOT.search(event.row.get("user_agent") or "") else None
+
+    def _begins(self, tenant: str, day: str) -> datetime:
+        """Return the instant at which a day begins by the clock that the tenant has on it."""
+        versions = [row for _, row in self._of(tenant)]
+        in_force = [row for row in versions if row["valid_from"] <= day] or versions[:1]
+        return self._midnight({"valid_from": day}, ZoneInfo(in_force[-1]["timezone"]))
 
     @staticmethod
     def _midnight(row: Mapping[str, str], zone: ZoneInfo) -> datetime:
