@@ -102,3 +102,12 @@
     {%- set weekdays = ['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'] -%}
     {{ day }} - cast((isodow({{ day }}) + 7 - list_position({{ weekdays }}, {{ first_weekday }})) % 7 as integer)
 {%- endmacro %}
+
+{#- An instant some hours later. -#}
+{% macro hours_after(instant, hours) -%}
+    {{ return(adapter.dispatch('hours_after', 'quorum')(instant, hours)) }}
+{%- endmacro %}
+
+{% macro duckdb__hours_after(instant, hours) -%}
+    ({{ instant }} + to_hours(cast({{ hours }} as bigint)))
+{%- endmacro %}

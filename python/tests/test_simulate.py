@@ -342,7 +342,7 @@ def test_segments_adopt_features_to_different_degrees(month: Simulated) -> None:
         for position, feature in enumerate(FEATURES):
             adopters, active = map(sum, zip(*weeks[tenant_id, feature], strict=True))
             expected = shares[(position + 3 * segment) % len(shares)]
-            assert adopters / active == pytest.approx(expected, rel=0.25, abs=0.05)
+            assert adopters / active == pytest.approx(expected, rel=0.35, abs=0.05)
 
 
 def test_export_declines_weekends_are_quiet_and_the_funnel_narrows(month: Simulated) -> None:

@@ -12,6 +12,7 @@ BATCHES = 3
 MINUTE, HOUR, DAY = 60, 3600, 86400
 IN_2099 = 75 * 365 * DAY
 AHEAD = "ahead of its time"
+ACCOUNTS = ("north", "south", None)  # by the minute, so that a copy of an event may be another account's
 ZONES = ("UTC", "Europe/Lisbon", "America/St_Johns", "Asia/Kolkata", "Pacific/Apia")
 
 Rules = dict[str, str]  # columns of the registry
@@ -34,6 +35,8 @@ class History:
                 event_id,
                 START + timedelta(seconds=seconds),
                 **({"anonymous_id": device} if at else {}),
+                account_id=ACCOUNTS[seconds // MINUTE % 3],
+                feature="search" if seconds // HOUR % 2 else "export",
             )
             for who, event_id, seconds in self.batches[batch]
             for user, at, device in [who.partition("@")]
@@ -109,6 +112,14 @@ BY_HAND = [
         [[("u", "a", 0), ("u", "b", 20 * MINUTE), ("u", "c", 40 * MINUTE)], [("u", "b", -5 * DAY)], []],
     ),
     _of_one_user(AHEAD, [0, IN_2099], [DAY], [2 * DAY]),
+    History(
+        "one account goes and one comes",
+        [
+            [("u", f"n{day}", day * DAY) for day in range(0, 50, 2)],
+            [("u", f"s{day}", day * DAY + 61 * MINUTE) for day in range(60, 80)] + [("v", "late", 70 * DAY)],
+            [("v", f"s{day}", day * DAY + MINUTE) for day in range(45, 80, 3)],
+        ],
+    ),
     History(
         "rules that change",
         [[("u", "a", 0), ("u", "b", 10 * DAY)], [("u", "c", 20 * MINUTE)], [("u", "d", 10 * DAY + 20 * MINUTE)]],

@@ -67,6 +67,13 @@ def registered(root: Path, rows: Iterable[Mapping[str, str]]) -> Workspace:
     return Workspace(root)
 
 
+def unregister(workspace: Workspace, tenant: str) -> None:
+    """Take a tenant out of all files of the registry."""
+    for path in workspace.registry.glob("*.csv"):
+        first, *lines = path.read_text().splitlines(keepends=True)
+        path.write_text("".join([first, *(line for line in lines if not line.startswith(f"{tenant},"))]))
+
+
 def land(
     workspace: Workspace, name: str, rows: Iterable[Mapping[str, Any] | str], source_format: str = "quorum"
 ) -> Path:
