@@ -226,7 +226,7 @@ def _counted_days(world: Simulated) -> Iterator[tuple[str, str, list[Row], bool,
             for listing in listings
             if listing["valid_from"] <= day
         }
-        threshold = int(world.registry()[tenant_id].get("bot_daily_events", 2000))
+        threshold = int(world.registry()[tenant_id]["bot_daily_events"])
         counts = len(rows) <= threshold and not any(
             _unit(row) in listed or "Crawler" in row["user_agent"] for row in rows
         )
