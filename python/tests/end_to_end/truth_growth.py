@@ -97,8 +97,15 @@ class Growth:
             day += DAY
         self.weeks = sorted(first_days, key=lambda week: (first_days[week], week))
 
+    def marts(self) -> dict[str, list[Any]]:
+        """Return the rows of each mart, in order."""
+        return {
+            "mart_tenant_features": self.features(),
+            "mart_tenant_retention": self.retention(),
+            "mart_tenant_lifecycle": self.lifecycle(),
+        }
+
     def features(self) -> list[Feature]:
-        """Return the rows, in order."""
         catalog = {
             row["raw_feature"]: row["feature"] for row in seed("feature_catalog") if row["source_format"] == "quorum"
         }
@@ -156,7 +163,6 @@ class Growth:
         )
 
     def retention(self) -> list[Cell]:
-        """Return the rows, in order."""
         cohorts = {week: [person for person in self.events if self._cohort(person) == week] for week in self.weeks}
         with_cohort = [number for number, week in enumerate(self.weeks) if cohorts[week]]
         return sorted(
@@ -199,12 +205,11 @@ class Growth:
         )
 
     def lifecycle(self) -> list[Week]:
-        """Return the rows, in order."""
         users = {person: {self.week[person, day] for day in days} for person, days in self.events.items()}
         accounts: dict[str, set[date]] = {}
         for person, days in self.events.items():
             for day, happened in days.items():
-                for account in {event.row.get("account_id") for event in happened} - {None, ""}:
+                for account in filter(None, {event.row.get("account_id") for event in happened}):
                     accounts.setdefault(account, set()).add(self.week[person, day])
         return sorted([*self._weeks("users", users), *self._weeks("accounts", accounts)])
 
