@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from quorum import landing, nightly, publish, warehouse
+from quorum import health, landing, nightly, publish, warehouse
 from quorum.bundles import Bundle
 from quorum.errors import BadInput
 from quorum.keyring import Keyring
@@ -114,21 +114,15 @@ def of_ledger(ledger: Ledger) -> dict[str, Any]:
 
 
 def of_status(workspace: Workspace) -> dict[str, Any]:
-    """Return the current release and the last active day of the tenants, oldest first."""
+    """Return the current release and the state of each tenant's data, the worst first."""
     folder = publish.current(workspace)
     if folder is None:
         raise BadInput("nothing is published yet: `quorum run` makes the first release")
-    with warehouse.opened(workspace, "tenant", read_only=True) as connection:
-        tenants = warehouse.rows(
-            connection,
-            "select tenant_key, max(activity_date) as last_active_day from fct_person_days "
-            "group by tenant_key order by last_active_day, tenant_key",
-        )
     return {
         "published": folder.name,
         "open": workspace.published / "current",
         "benchmarks": publish.manifest(folder / publish.CROSS_TENANT)["relations"],
-        "tenants": tenants,
+        "tenants": health.of_tenants(workspace),
     }
 
 
@@ -239,9 +233,9 @@ def _status(found: Mapping[str, Any]) -> str:
         f"Published {found['published']}",
         f"Open      {found['open']}",
         "",
-        f"{len(tenants):,} tenants with activity, the least fresh first",
+        health.headline(tenants),
     ]
-    return "\n".join([*head, _table(tenants[:10])])
+    return "\n".join([*head, _table(health.worst(tenants))] if tenants else head)
 
 
 def _keys(found: Mapping[str, Any]) -> str:
