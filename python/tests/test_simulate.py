@@ -2,7 +2,7 @@ import csv
 import gzip
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import cached_property, partial
@@ -35,7 +35,45 @@ class Simulated:
             return list(csv.DictReader(file))
 
     def registry(self) -> dict[str, dict[str, str]]:
-        return {tenant["tenant_id"]: tenant for tenant in self.table("registry/tenants.csv")}
+        """Return each tenant's first version."""
+        first: dict[str, dict[str, str]] = {}
+        for version in self.table("registry/tenants.csv"):
+            first.setdefault(version["tenant_id"], version)
+        return first
+
+    def local_date(self, row: Row) -> date:
+        """Return the day by the tenant's clock, as the version of its rules has it that holds then."""
+        found = None
+        for version in sorted(self.table("registry/tenants.csv"), key=lambda version: version["valid_from"]):
+            if version["tenant_id"] == row["tenant_id"]:
+                day = _time(row["occurred_at"]).astimezone(ZoneInfo(version["timezone"])).date()
+                found = day if found is None or str(day) >= version["valid_from"] else found
+        assert found
+        return found
+
+    def person(self, row: Row) -> str:
+        return self.people[row["tenant_id"], "user" if row["user_id"] else "device", _unit(row)[1]]
+
+    @cached_property
+    def people(self) -> dict[tuple[str, str, str], str]:
+        """Return the person of each user id and device, by a search over the rows."""
+        users: dict[tuple[str, str, str], set[tuple[str, str, str]]] = defaultdict(set)
+        for row in self.accepted:
+            device = (row["tenant_id"], "device", row["anonymous_id"])
+            users[device] |= {(row["tenant_id"], "user", row["user_id"])} if row["user_id"] else set()
+        near = defaultdict(set)
+        for device, known in users.items():
+            for user in known if len(known) <= 2 else ():
+                near[device].add(user)
+                near[user].add(device)
+        people: dict[tuple[str, str, str], str] = {}
+        for unit in sorted({*users, *(user for known in users.values() for user in known)}):
+            reached, todo = str(unit), [unit]
+            while todo:
+                if (at := todo.pop()) not in people:
+                    people[at] = reached
+                    todo += near[at]
+        return people
 
     @cached_property
     def verdicts(self) -> list[tuple[str, date, str, Row]]:
@@ -140,9 +178,11 @@ def test_rows_json_says_the_same(small: Simulated) -> None:
         "late": truth.late,
         "tenants": truth.tenants,
         "users": truth.users,
+        "persons": truth.persons,
     }
     assert truth.tenants == len(small.registry())
     assert truth.users == len({_unit(row) for row in small.accepted})
+    assert truth.persons == len(set(small.people.values())) < truth.users
 
 
 def test_weekly_adoption_is_what_the_files_hold(small: Simulated) -> None:
@@ -165,20 +205,64 @@ def test_weekly_adoption_is_what_the_files_hold(small: Simulated) -> None:
     ]
 
 
-def test_tenant_daily_is_what_the_files_hold_by_the_tenants_clock(small: Simulated) -> None:
-    registry, by_day = small.registry(), defaultdict(list)
-    for row in small.accepted:
-        clock = ZoneInfo(registry[row["tenant_id"]]["timezone"])
-        by_day[row["tenant_id"], str(_time(row["occurred_at"]).astimezone(clock).date())].append(_unit(row))
+def _counted_days(world: Simulated) -> Iterator[tuple[str, str, list[Row], bool, bool]]:
+    """Yield the days of each person: tenant, local date, rows, whether there is activity, and whether it counts."""
+    days: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
+    for row in world.accepted:
+        kind = "user" if row["user_id"] else "device"
+        days[row["tenant_id"], str(world.local_date(row)), world.people[row["tenant_id"], kind, _unit(row)[1]]].append(
+            row
+        )
+    versions: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for rule in world.table("registry/active_events.csv"):
+        versions[rule["tenant_id"]][rule["valid_from"]].add(rule["event_name"])
+    listings = world.table("registry/internal_users.csv")
+    for (tenant_id, day, _), rows in days.items():
+        defined = versions.get(tenant_id, {})
+        begun = max((valid_from for valid_from in defined if valid_from <= day), default=min(defined, default=""))
+        is_active = any(not begun or row["event_name"] in defined[begun] for row in rows)
+        listed = {
+            (listing["tenant_id"], listing["user_id"] or listing["anonymous_id"])
+            for listing in listings
+            if listing["valid_from"] <= day
+        }
+        threshold = int(world.registry()[tenant_id].get("bot_daily_events", 2000))
+        counts = len(rows) <= threshold and not any(
+            _unit(row) in listed or "Crawler" in row["user_agent"] for row in rows
+        )
+        yield tenant_id, day, rows, is_active, counts
+
+
+def test_tenant_daily_is_what_the_files_hold_by_the_tenants_rules(small: Simulated) -> None:
+    by_day: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for tenant_id, day, rows, is_active, counts in _counted_days(small):
+        by_day[tenant_id, day]["active_users"] += is_active and counts
+        by_day[tenant_id, day]["events" if counts else "excluded_events"] += len(rows)
     assert small.table("truth/tenant_daily.csv") == [
         {
             "tenant_id": tenant_id,
             "local_date": local_date,
-            "active_users": str(len(set(units))),
-            "events": str(len(units)),
+            **{name: str(counts[name]) for name in ("active_users", "events", "excluded_events")},
         }
-        for (tenant_id, local_date), units in sorted(by_day.items())
+        for (tenant_id, local_date), counts in sorted(by_day.items())
     ]
+
+
+def test_people_are_told_apart_as_far_as_devices_tell(small: Simulated) -> None:
+    found, expected, humans = defaultdict(set), defaultdict(set), defaultdict(set)
+    for row in small.table("truth/people.csv"):
+        unit = (row["tenant_id"], row["kind"], row["identifier"])
+        found[row["person"]].add(unit)
+        expected[small.people[unit]].add(unit)
+        if row["kind"] == "user":
+            humans[row["person"]].add(row["human"])
+    assert sorted(map(sorted, found.values())) == sorted(map(sorted, expected.values()))
+    assert sum(map(len, found.values())) == len(small.people)
+    users = {person: sum(kind == "user" for _, kind, _ in units) for person, units in found.items()}
+    # two users are one human with two ids, or two humans at one desktop; a kiosk is nobody
+    assert {len(humans[person]) for person, count in users.items() if count == 2} == {1, 2}
+    assert {len(humans[person]) for person, count in users.items() if count == 1} == {1}
+    assert set(users.values()) == {0, 1, 2}
 
 
 def test_defects_do_not_disturb_the_truth(small: Simulated, tmp_path: Path) -> None:
@@ -262,18 +346,20 @@ def test_segments_adopt_features_to_different_degrees(month: Simulated) -> None:
 
 
 def test_export_declines_weekends_are_quiet_and_the_funnel_narrows(month: Simulated) -> None:
-    export = Counter[str]()
+    export, active = Counter[str](), Counter[str]()
     for row in month.table("truth/weekly_adoption.csv"):
         if row["feature"] == "export":
             export[row["week_start"]] += int(row["adopters"])
+            active[row["week_start"]] += int(row["active_users"])
     weekday = Counter[int]()
     for row in month.table("truth/tenant_daily.csv"):
         weekday[date.fromisoformat(row["local_date"]).weekday()] += int(row["active_users"])
     steps = defaultdict(set)
     for row in month.accepted:
-        steps[row["event_name"]].add(_unit(row))
+        steps[row["event_name"]].add(month.person(row))
     funnel = [len(steps[name] & steps["signup"]) for name in ("page_view", "signup", "onboarding_step", "purchase")]
-    assert export["2026-03-23"] < export["2026-03-02"]
+    first, last = (export[week] / active[week] for week in ("2026-03-02", "2026-03-23"))
+    assert last < first
     assert max(weekday[5], weekday[6]) < min(weekday[day] for day in range(5)) * 0.7
     assert funnel[0] == funnel[1] > funnel[2] > funnel[3] > 0
 
