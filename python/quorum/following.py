@@ -1,4 +1,4 @@
-"""How far the tenant plane has followed the events and the rules, so that a night that was killed is made good by the next."""
+"""How far the tenant plane has followed events and rules: what a killed night left undone, the next one does."""
 
 from quorum import landing_queue, warehouse
 from quorum.workspace import Workspace

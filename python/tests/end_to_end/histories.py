@@ -20,7 +20,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class History:
-    """One tenant. An event is (user, event id, seconds since START); each batch is a list of them."""
+    """One tenant. An event is (who, event id, seconds since START); who is `user`, `user@device` or `@device`."""
 
     tenant: str
     batches: list[list[tuple[str, str, int]]]
@@ -28,8 +28,15 @@ class History:
 
     def rows(self, batch: int) -> list[Row]:
         return [
-            event(self.tenant, user, event_id, START + timedelta(seconds=seconds))
-            for user, event_id, seconds in self.batches[batch]
+            event(
+                self.tenant,
+                user,
+                event_id,
+                START + timedelta(seconds=seconds),
+                **({"anonymous_id": device} if at else {}),
+            )
+            for who, event_id, seconds in self.batches[batch]
+            for user, at, device in [who.partition("@")]
         ]
 
     def registered(self) -> Iterator[Rules]:
@@ -67,6 +74,8 @@ def registered(tenant: str, **rules: str) -> Rules:
         "freshness_sla_hours": "24",
         "daily_event_quota": "1000000",
         "publish_bundle": "true",
+        "max_users_per_device": "",
+        "max_users_per_person": "",
         **rules,
     }
 
@@ -108,6 +117,68 @@ BY_HAND = [
 ]
 
 
+def _linked(tenant: str, *batches: str, **rules: str) -> History:
+    """Each word is an event, an hour after the one before it."""
+    hours = iter(range(1000))
+    return History(
+        tenant,
+        [[(who, f"e{hour}", hour * HOUR) for who in batch.split() for hour in [next(hours)]] for batch in batches],
+        [rules],
+    )
+
+
+OF_PERSONS = [
+    _linked("a device is its user's, also before", "@d @d", "u@d", "@d v"),
+    _linked("a device joins two users, and a third one parts them", "u@d v@d v", "u@e", "w@d @d u v"),
+    _linked(
+        "a chain grows together in the middle", "a@1 b@1 c@2 d@2 @2", "b@2 d@3", "a d @3", max_users_per_device="3"
+    ),
+    _linked("a chain that is too long falls apart", "a@1 b@1 b@2 c@2", "c@3 d@3 d@4 e@4 @3", "e@5 f@5 @5 @1"),
+    _linked(
+        "whoever signed in last", "@k u@k @k v@k @k", "w@k @k u@k @k", "x@k u@k @k y@k u@k", max_users_per_device="1"
+    ),
+    History(
+        "a copy received earlier takes a link away",
+        [
+            [("u@d", "a", HOUR), ("v@d", "b", 2 * HOUR), ("@d", "c", 3 * HOUR)],
+            [("v@e", "b", 0)],
+            [("u@f", "a", -HOUR), ("@d", "d", 4 * HOUR)],
+        ],
+    ),
+    History(
+        "and makes a shared device one person's",
+        [
+            [("u@d", "a", HOUR), ("v@d", "b", 2 * HOUR), ("w@d", "c", 3 * HOUR), ("@d", "d", 4 * HOUR)],
+            [("w@e", "c", -HOUR)],
+            [("v", "b", -2 * HOUR), ("@d", "e", 9 * HOUR)],
+        ],
+    ),
+    History(
+        "a user is seen earlier on",
+        [
+            [("v@d", "a", 9 * HOUR), ("u@d", "b", 10 * HOUR)],
+            [("u@d", "c", HOUR), ("@d", "d", 2 * HOUR)],
+            [("v@e", "e", 0)],
+        ],
+    ),
+]
+
+
+def of_persons_at_random(number: int, dice: random.Random) -> History:
+    """Users who come and go on devices that few or many share; any event in any batch, now and then twice."""
+    users, devices = "abcdefgh"[: dice.randint(2, 8)], range(dice.randint(1, 6))
+    batches: list[list[tuple[str, str, int]]] = [[] for _ in range(BATCHES)]
+    for step in range(dice.randint(5, 40)):
+        who = dice.choice(users)
+        for batch in dice.choices(range(BATCHES), k=dice.choice([1, 1, 1, 2])):
+            device = dice.choice(["", "@", *(f"@{each}" for each in devices)])
+            seconds = dice.randrange(dice.choice([HOUR, 3 * DAY, 60 * DAY])) // 10 * 10 + users.index(who)
+            named = device[1:] and dice.random() < 0.3
+            batches[batch].append((device if named else who + device.rstrip("@"), f"e{step}", seconds))
+    limits = {"max_users_per_device": str(dice.randint(1, 3)), "max_users_per_person": str(dice.randint(1, 4))}
+    return History(f"persons {number}", batches, [{**limits, "timezone": dice.choice(ZONES)}])
+
+
 def at_random(number: int, dice: random.Random) -> History:
     """A few users who come back after gaps about the timeout, a day or the windows; any event in any batch."""
     timeout = dice.choice([1, 30, 1440])
@@ -127,4 +198,5 @@ def at_random(number: int, dice: random.Random) -> History:
 
 def histories(seed: int) -> list[History]:
     dice = random.Random(seed)
-    return BY_HAND + [at_random(number, dice) for number in range(30)]
+    of_users = BY_HAND + [at_random(number, dice) for number in range(30)]
+    return of_users + OF_PERSONS + [of_persons_at_random(number, dice) for number in range(30)]

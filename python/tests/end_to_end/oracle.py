@@ -3,31 +3,20 @@
 Slow and plain on purpose, and nothing of the package is in it: no SQL, no keys, no batches, only the rules.
 """
 
-import csv
 import gzip
 import json
-from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from urllib.parse import unquote
-from zoneinfo import ZoneInfo
 
-DAY = timedelta(days=1)
-Unit = tuple[str, str]
-
-
-@dataclass(frozen=True)
-class Event:
-    tenant: str
-    unit: Unit  # the user, or the device where no user is known
-    event_id: str
-    occurred_at: datetime
-    received_at: datetime | None
+from tests.end_to_end.truth_identity import Link, Person, Persons
+from tests.end_to_end.truth_rules import DAY, LIMITS, MINUTE, Event, Rules
+from tests.end_to_end.truth_shares import share, wilson
 
 
 @dataclass(frozen=True)
@@ -38,43 +27,25 @@ class Day:
     daily_active_users: int
     weekly_active_users: int
     monthly_active_users: int
+    new_users: int
+    returning_users: int
+    resurrected_users: int
+    stickiness: Decimal | None
+    stickiness_low: Decimal | None
+    stickiness_high: Decimal | None
+    stickiness_state: str
     events: int
+    excluded_events: int
     sessions: int
     session_minutes: Decimal
-
-
-class Rules:
-    """The registry: each tenant's time zone and timeout from a date on, by the tenant's own clock."""
-
-    def __init__(self, path: Path) -> None:
-        self._versions: dict[str, list[tuple[datetime, ZoneInfo, timedelta]]] = defaultdict(list)
-        with path.open(newline="") as file:
-            for row in sorted(csv.DictReader(file), key=lambda row: row["valid_from"]):
-                zone = ZoneInfo(row["timezone"])
-                midnight = datetime.combine(date.fromisoformat(row["valid_from"]), time(), zone)
-                timeout = timedelta(minutes=int(row["session_timeout_minutes"]))
-                self._versions[row["tenant_id"]].append((midnight, zone, timeout))
-
-    def knows(self, tenant: str) -> bool:
-        return tenant != "*" and (tenant in self._versions or "*" in self._versions)
-
-    def local_date(self, event: Event) -> date:
-        return event.occurred_at.astimezone(self._at(event)[1]).date()
-
-    def timeout(self, event: Event) -> timedelta:
-        return self._at(event)[2]
-
-    def _at(self, event: Event) -> tuple[datetime, ZoneInfo, timedelta]:
-        versions = self._versions.get(event.tenant) or self._versions["*"]
-        begun = bisect_right(versions, event.occurred_at, key=lambda version: version[0])
-        return versions[max(begun - 1, 0)]  # the first also covers what came before it
+    engaged_minutes: Decimal
 
 
 class Oracle:
     """All that a workspace has landed: the accepted events, and by file how many rows ended where."""
 
     def __init__(self, root: Path, as_of: date) -> None:
-        self.rules = Rules(root / "registry" / "tenants.csv")
+        self.rules = Rules(root / "registry")
         self.endings: dict[str, Counter[str]] = {}
         self._closed_at = datetime.combine(as_of, time(), UTC) + DAY
         landed = []
@@ -91,6 +62,36 @@ class Oracle:
         first = {(event.tenant, event.unit, event.event_id): event for event in reversed(landed)}
         self.events = list(first.values())
         self.duplicates = len(landed) - len(self.events)
+        self._persons = {
+            tenant: Persons(map(_link, filter(_is_link, events)), *(self.rules.latest(tenant, each) for each in LIMITS))
+            for tenant, events in self.by_tenant().items()
+        }
+
+    def by_tenant(self) -> dict[str, list[Event]]:
+        """Return the accepted events of each tenant."""
+        found = defaultdict(list)
+        for event in self.events:
+            found[event.tenant].append(event)
+        return dict(found)
+
+    def person(self, event: Event) -> Person:
+        return self._persons[event.tenant].of(event.unit, event.occurred_at)
+
+    def excluded(self, events: Iterable[Event]) -> dict[tuple[Person, date], str | None]:
+        """Return why each day of a person counts in no metric, or None where it counts; for the events of a tenant."""
+        found: dict[tuple[Person, date], str | None] = {}
+        days = defaultdict(list)
+        for event in events:
+            days[self.person(event), self.rules.local_date(event)].append(event)
+        for day, happened in days.items():
+            listed = {self.rules.listed_as(event) for event in happened}
+            first = min(happened, key=lambda event: event.occurred_at)
+            hours = {event.occurred_at.replace(minute=0, second=0, microsecond=0) for event in happened}
+            busy = len(happened) > self.rules.limit(first, "bot_daily_events")
+            awake = len(hours) > self.rules.limit(first, "bot_daily_hours")
+            found[day] = next((each for each in ("internal", "test", "bot") if each in listed), None)
+            found[day] = found[day] or ("behaves_like_bot" if busy or awake else None)
+        return found
 
     def _read(self, path: Path) -> Iterator[Event | str]:
         folders = [unquote(part.removeprefix("tenant=")) for part in path.parts if part.startswith("tenant=")]
@@ -122,45 +123,85 @@ class Oracle:
         if occurred_at > self._closed_at + DAY or (received_at and occurred_at > received_at + DAY):
             return "future_timestamp"
         unit = ("user", user) if user else ("device", device)
-        return Event(tenant, unit, row["event_id"], occurred_at, received_at)
+        return Event(tenant, unit, row["event_id"], occurred_at, received_at, row)
 
     def daily(self) -> dict[str, list[Day]]:
-        """Return each tenant's days, from its first active one to its last, quiet days included."""
-        tenants = sorted(self.events, key=lambda event: event.tenant)
-        return {tenant: self._days(list(events)) for tenant, events in groupby(tenants, lambda event: event.tenant)}
+        """Return each tenant's days, from its first one with an event to its last, quiet days included."""
+        return {tenant: self._days(events) for tenant, events in self.by_tenant().items()}
 
     def _days(self, events: list[Event]) -> list[Day]:
-        active = defaultdict(set)
-        count: Counter[date] = Counter()
+        excluded = self.excluded(events)
+        active: dict[date, set[Person]] = defaultdict(set)
+        counted: Counter[date] = Counter()
+        left_out: Counter[date] = Counter()
         for event in events:
-            active[self.rules.local_date(event)].add(event.unit)
-            count[self.rules.local_date(event)] += 1
-        lengths = defaultdict(list)
-        for session in self._sessions(events):
-            lengths[self.rules.local_date(session[0])].append(session[-1].occurred_at - session[0].occurred_at)
+            person, day = self.person(event), self.rules.local_date(event)
+            if excluded[person, day]:
+                left_out[day] += 1
+            else:
+                counted[day] += 1
+                if self.rules.is_activity(event):
+                    active[day].add(person)
+        lengths, engaged = defaultdict(list), defaultdict(list)
+        for session in self.sessions(events):
+            day = self.rules.local_date(session[0])
+            if not excluded[self.person(session[0]), day]:
+                lengths[day].append(session[-1].occurred_at - session[0].occurred_at)
+                pauses = (after.occurred_at - before.occurred_at for before, after in pairwise(session))
+                engaged[day].append(sum((min(pause, 5 * MINUTE) for pause in pauses), timedelta()))
 
-        def users(day: date, window: int) -> int:
-            return len(set().union(*(active.get(day - DAY * back, set()) for back in range(window))))
+        def users(day: date, window: int) -> set[Person]:
+            return set().union(*(active.get(day - DAY * back, set()) for back in range(window)))
 
-        days = (min(active) + DAY * number for number in range((max(active) - min(active)).days + 1))
-        return [
-            Day(
-                day, users(day, 1), users(day, 7), users(day, 28), count[day], len(lengths[day]), _minutes(lengths[day])
+        days = sorted({*counted, *left_out})
+        rows = []
+        ever: set[Person] = set()
+        for day in (days[0] + DAY * number for number in range((days[-1] - days[0]).days + 1)):
+            daily, monthly = len(users(day, 1)), len(users(day, 28))
+            new, returning = active[day] - ever, active[day] & users(day - DAY, 27)
+            ever |= active[day]
+            low, high = wilson(daily, monthly)
+            rows.append(
+                Day(
+                    activity_date=day,
+                    daily_active_users=daily,
+                    weekly_active_users=len(users(day, 7)),
+                    monthly_active_users=monthly,
+                    new_users=len(new),
+                    returning_users=len(returning),
+                    resurrected_users=daily - len(new) - len(returning),
+                    stickiness=share(daily, monthly),
+                    stickiness_low=low,
+                    stickiness_high=high,
+                    stickiness_state="ok" if monthly >= 20 else "not_enough_data",
+                    events=counted[day],
+                    excluded_events=left_out[day],
+                    sessions=len(lengths[day]),
+                    session_minutes=_minutes(lengths[day]),
+                    engaged_minutes=_minutes(engaged[day]),
+                )
             )
-            for day in days
-        ]
+        return rows
 
-    def _sessions(self, events: Iterable[Event]) -> Iterator[list[Event]]:
-        """Yield each user's events cut where the gap is longer than the tenant's timeout."""
-        ordered = sorted(events, key=lambda event: (event.unit, event.occurred_at))
-        for _, of_unit in groupby(ordered, lambda event: event.unit):
+    def sessions(self, events: Iterable[Event]) -> Iterator[list[Event]]:
+        """Yield each person's events cut where the gap is longer than the tenant's timeout."""
+        ordered = sorted(events, key=lambda event: (self.person(event), event.occurred_at))
+        for _, of_person in groupby(ordered, self.person):
             session: list[Event] = []
-            for event in of_unit:
+            for event in of_person:
                 if session and event.occurred_at - session[-1].occurred_at > self.rules.timeout(event):
                     yield session
                     session = []
                 session.append(event)
             yield session
+
+
+def _is_link(event: Event) -> bool:
+    return bool(event.row["user_id"] and event.row.get("anonymous_id"))
+
+
+def _link(event: Event) -> Link:
+    return Link(event.row["user_id"], event.row["anonymous_id"], event.occurred_at)
 
 
 def clocked(

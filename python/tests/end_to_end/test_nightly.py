@@ -30,9 +30,10 @@ DAILY = "select * from mart_tenant_daily order by all"
 EVENTS = "select * exclude (landing_file, landing_row) from int_events order by all"
 RELATIONS = {
     "int_events": EVENTS,
-    "fct_sessions": "select * from fct_sessions order by all",
-    "fct_user_days": "select * from fct_user_days order by all",
-    "mart_tenant_daily": DAILY,
+    **{
+        relation: f"select * from {relation} order by all"
+        for relation in ("dim_identities", "fct_events", "fct_sessions", "fct_person_days", "mart_tenant_daily")
+    },
 }
 ENDINGS = """
 select path, reason, count(*)
