@@ -23,6 +23,15 @@
     cast(to_json({{ text }}) as varchar)
 {%- endmacro %}
 
+{#- All that a row of a relation says, as one text. -#}
+{% macro row_text(relation) -%}
+    {{ return(adapter.dispatch('row_text', 'quorum')(relation)) }}
+{%- endmacro %}
+
+{% macro duckdb__row_text(relation) -%}
+    cast(to_json({{ relation }}) as varchar)
+{%- endmacro %}
+
 {#- Whether a text is a JSON object or list; NULL for NULL. -#}
 {% macro is_object_or_list(text) -%}
     {{ return(adapter.dispatch('is_object_or_list', 'quorum')(text)) }}

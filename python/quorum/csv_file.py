@@ -4,6 +4,8 @@ import csv
 import io
 import re
 from collections.abc import Collection, Iterator
+from contextlib import suppress
+from datetime import date
 from pathlib import Path
 
 from quorum.errors import BadInput
@@ -26,6 +28,19 @@ def identifier(column: str, text: str) -> str:
     if text != text.strip() or re.search(r"[\x00-\x1f\x7f]", text):
         raise BadInput(f"column {column}: it has spaces around it or control characters in it")
     return text
+
+
+def day(text: str) -> date | None:
+    """Read a date such as 2024-01-31."""
+    with suppress(ValueError):
+        if re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text):  # fromisoformat also takes week dates
+            return date.fromisoformat(text)
+    return None
+
+
+def whole_number(text: str) -> int | None:
+    """Read a number of ASCII digits; int() also takes 1_000 and digits of other scripts."""
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
 
 
 def shorten(value: object) -> str:

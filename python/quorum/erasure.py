@@ -16,7 +16,17 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from quorum import erased_rows, erasure_search, lines_read_again, nightly, registry, subjects, tracking_plan, warehouse
+from quorum import (
+    erased_rows,
+    erasure_search,
+    lines_read_again,
+    nightly,
+    registry,
+    subjects,
+    tenant_rules,
+    tracking_plan,
+    warehouse,
+)
 from quorum.audit import AuditLog
 from quorum.errors import Refused
 from quorum.forgetting import Forgotten
@@ -63,8 +73,7 @@ def erase(
     What happened ``before`` is forgotten when it arrives late, too.
     """
     people = request.people()
-    if not people:
-        _refuse_listed(workspace, request.tenant_id)
+    _refuse_listed(workspace, request.tenant_id, people)
     before = (before or now()).astimezone(UTC).replace(tzinfo=None)
     nonce = secrets.token_bytes(NONCE_BYTES)
     with nightly.between_nights(workspace, as_of, progress) as night:
@@ -113,11 +122,20 @@ def proof(workspace: Workspace, nonce: str, request: Request) -> dict[str, Any]:
     raise Refused("the audit log holds no erasure that this receipt and these ids are of")
 
 
-def _refuse_listed(workspace: Workspace, tenant_id: str) -> None:
+def _refuse_listed(workspace: Workspace, tenant_id: str, people: list[Person]) -> None:
+    """Refuse to forget whom the operator's own files still name: the next night would learn of them anew."""
+    tenants = registry.load(workspace.registry)
+    if people:
+        folded = {(each.kind, each.folded) for each in people}
+        for line, (user, device) in tenant_rules.listed_ids(workspace.registry, tenants, tenant_id).items():
+            kind, text = (USER, user) if user else (DEVICE, device or "")
+            if any((kind, each.folded) in folded for each in subjects.persons(kind, [text])):
+                raise Refused(f"the registry still lists one of them: take line {line} out of internal_users.csv first")
+        return
     planned = tracking_plan.load(workspace.registry)["tenant_id"].to_pylist()
-    listed = {row.tenant_id for row in registry.load(workspace.registry).rows}
-    if tenant_id in listed.union(planned):
-        raise Refused("the registry still lists this tenant: take it off tenants.csv and tracking_plan.csv first")
+    ruled = tenant_rules.tenant_ids(workspace.registry)
+    if tenant_id in {row.tenant_id for row in tenants.rows}.union(planned, ruled):
+        raise Refused("the registry still lists this tenant: take it off all files in registry/ first")
 
 
 def _mark(

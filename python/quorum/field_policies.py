@@ -90,6 +90,16 @@ def overrides(folder: Path, before: list[dict[str, str]], forms: Forms) -> list[
     return rows
 
 
+def decided(before: list[dict[str, str]], changes: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Return the row that decides about each field of each format, as ``int_field_decisions`` finds it."""
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for source_format in settings.formats():
+        for rows in (before, changes):
+            for of_format in ("*", source_format):
+                found |= {(source_format, row["field"]): row for row in rows if row["source_format"] == of_format}
+    return list(found.values())
+
+
 def digest(before: list[dict[str, str]], changes: list[dict[str, str]]) -> str:
     """Return the SHA-256 over what is shipped and what the workspace makes of it."""
     return hashlib.sha256(json.dumps([before, changes]).encode()).hexdigest()

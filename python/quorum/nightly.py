@@ -141,7 +141,7 @@ class _Night:
     def read_rules(self) -> None:
         """Write down what the operator decided for SQL to read, and make good what a killed run left."""
         self._progress("reading the registry and the policy")
-        self._rules = rules.load(self.workspace, self._dbt, self.report.as_of)
+        self._rules = rules.load(self.workspace, self._dbt, self._keyring, self.report.as_of)
         self._audit.policy_in_force(self._rules.digests)
         publish.sweep(self.workspace)
         rekey.finish(self.workspace, self._keyring, self._progress)

@@ -9,7 +9,6 @@ import json
 import re
 from bisect import bisect_right
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache, cached_property
@@ -44,14 +43,18 @@ _SCHEMA = pa.schema(
         ("daily_event_quota", pa.int64()),
         ("daily_user_quota", pa.int64()),
         ("publish_bundle", pa.bool_()),
+        ("max_users_per_device", pa.int32()),
+        ("max_users_per_person", pa.int32()),
+        ("bot_daily_events", pa.int32()),
+        ("bot_daily_hours", pa.int32()),
     ]
 )
 _EXAMPLE = "*,2000-01-01,unknown,unknown,unknown,unknown,,UTC,monday,30,false,730,24,1000000,100000,true"
 
 _LABELS = ("industry", "region", "size_band", "plan", "owner_group")
 # Labels name published cohorts: nothing that a spreadsheet takes for a formula or a page for markup.
-_LABEL = re.compile("([A-Za-z0-9][A-Za-z0-9 _.&+-]{0,63})?")
-_LABEL_RULE = "a letter or digit followed by at most 63 letters, digits, spaces or _.&+-"
+LABEL = re.compile("([A-Za-z0-9][A-Za-z0-9 _.&+-]{0,63})?")
+LABEL_RULE = "a letter or digit followed by at most 63 letters, digits, spaces or _.&+-"
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 # Beyond a day a session means nothing; the other limits keep later arithmetic inside DATE and BIGINT.
 _LIMITS = {
@@ -60,8 +63,14 @@ _LIMITS = {
     "freshness_sla_hours": 87_840,
     "daily_event_quota": 10**15,
     "daily_user_quota": 10**15,
+    "max_users_per_device": 1_000,
+    "max_users_per_person": 1_000,
+    "bot_daily_events": 10**9,
+    "bot_daily_hours": 24,
 }
-_OPTIONAL = ("owner_group", "daily_user_quota")
+# Who shares a device, and who is busy as no human is: what holds where the file does not say.
+_DEFAULTS = {"max_users_per_device": 2, "max_users_per_person": 5, "bot_daily_events": 2_000, "bot_daily_hours": 20}
+_OPTIONAL = ("owner_group", "daily_user_quota", *_DEFAULTS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,12 +93,16 @@ class TenantVersion:
     daily_event_quota: int
     daily_user_quota: int | None = None
     publish_bundle: bool
+    max_users_per_device: int = _DEFAULTS["max_users_per_device"]
+    max_users_per_person: int = _DEFAULTS["max_users_per_person"]
+    bot_daily_events: int = _DEFAULTS["bot_daily_events"]
+    bot_daily_hours: int = _DEFAULTS["bot_daily_hours"]
 
     def __post_init__(self) -> None:
         csv_file.identifier("tenant_id", self.tenant_id)
         for column in _LABELS:
-            if not _LABEL.fullmatch(getattr(self, column) or ""):
-                raise _bad(column, getattr(self, column), _LABEL_RULE)
+            if not LABEL.fullmatch(getattr(self, column) or ""):
+                raise _bad(column, getattr(self, column), LABEL_RULE)
         if self.timezone not in _timezones():
             raise _bad("timezone", self.timezone, "a time zone that DuckDB knows, such as Europe/Berlin")
         if self.week_start not in _WEEKDAYS:
@@ -178,7 +191,8 @@ def load(directory: Path) -> Registry:
 
 def template() -> str:
     """Return what ``quorum init`` writes for the operator to edit."""
-    return f"{','.join(_SCHEMA.names)}\n{_EXAMPLE}\n"
+    columns = [name for name in _SCHEMA.names if name not in _DEFAULTS]
+    return f"{','.join(columns)}\n{_EXAMPLE}\n"
 
 
 def _parse(cells: dict[str, str]) -> TenantVersion:
@@ -200,20 +214,22 @@ def _parse(cells: dict[str, str]) -> TenantVersion:
         daily_event_quota=_number(text, "daily_event_quota"),
         daily_user_quota=_number(text, "daily_user_quota") if text.get("daily_user_quota") else None,
         publish_bundle=_boolean(text, "publish_bundle"),
+        **{column: _number(text, column) for column in _DEFAULTS if text.get(column)},
     )
 
 
 def _date(text: dict[str, str], column: str) -> date:
-    with suppress(ValueError):
-        if re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text[column]):  # fromisoformat also takes week dates
-            return date.fromisoformat(text[column])
-    raise _bad(column, text[column], "a date such as 2024-01-31")
+    found = csv_file.day(text[column])
+    if found is None:
+        raise _bad(column, text[column], "a date such as 2024-01-31")
+    return found
 
 
 def _number(text: dict[str, str], column: str) -> int:
-    if not re.fullmatch("[0-9]{1,18}", text[column]):  # int() also takes 1_000 and digits of other scripts
+    found = csv_file.whole_number(text[column])
+    if found is None:
         raise _bad(column, text[column], "a whole number")
-    return int(text[column])
+    return found
 
 
 def _boolean(text: dict[str, str], column: str) -> bool:

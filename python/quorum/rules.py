@@ -1,5 +1,7 @@
 """What the operator decided: the registry, tracking plans and policies, checked as one and written down for SQL."""
 
+import hashlib
+import hmac
 from dataclasses import dataclass
 from datetime import date
 
@@ -15,12 +17,15 @@ from quorum import (
     policy,
     registry,
     retention,
+    rule_file,
     settings,
+    tenant_rules,
     tracking_plan,
     warehouse,
 )
 from quorum.budget import Budget
 from quorum.errors import Refused
+from quorum.keyring import Keyring
 from quorum.runner import Dbt
 from quorum.workspace import Workspace
 
@@ -51,23 +56,27 @@ class Rules:
             warehouse.replace(connection, name, table)
 
 
-def load(workspace: Workspace, dbt: Dbt, as_of: date) -> Rules:
+def load(workspace: Workspace, dbt: Dbt, keyring: Keyring, as_of: date) -> Rules:
     """Read and check everything, as it holds on a day; raises BadInput or Refused with the line that is wrong."""
     tenants = registry.load(workspace.registry)
     plan = tracking_plan.load(workspace.registry)
     policies = load_policies(workspace, dbt)
-    seeds = settings.project_directory() / "seeds" / "policy"
+    project = settings.project_directory()
+    seeds = project / "seeds" / "policy"
     forms = catalog.field_forms(dbt.manifest())
     shipped = field_policies.shipped(seeds / "field_policies.csv", forms)
     fields = field_policies.overrides(workspace.policy, shipped, forms)
     days = retention.load(workspace.registry, seeds / "retention.csv", tenants)
     expiry.refuse_needed(days)
+    known = tenant_rules.Known.read(project / "seeds" / "reference", field_policies.decided(shipped, fields))
+    declared = tenant_rules.load(workspace.registry, tenants, known)
     digests = {
         "policy": policies.version,
         "registry": tenants.digest,
         "tracking_plan": tracking_plan.digest(plan),
         "field_policies": field_policies.digest(shipped, fields),
         "retention": retention.digest(days),
+        **{name: _digest(table, keyring) for name, table in declared.items()},
     }
     relations = {
         "registry_tenants": tenants.to_arrow(),
@@ -76,8 +85,16 @@ def load(workspace: Workspace, dbt: Dbt, as_of: date) -> Rules:
         "class_retention": days,
         "field_map": field_map.table(dbt.manifest()),
         "field_policy_overrides": pa.Table.from_pylist(fields, FIELD_POLICIES),
+        **declared,
     }
     return Rules(policies, {row.tenant_id for row in tenants.rows}, digests, relations)
+
+
+def _digest(declared: pa.Table, keyring: Keyring) -> str:
+    """Return what the audit log holds. Ids of users could be guessed from a plain digest, so theirs is under a key."""
+    if "user_id" in declared.column_names and declared.num_rows:
+        return hmac.new(keyring.erasure_key(), rule_file.digest_input(declared), hashlib.sha256).hexdigest()
+    return rule_file.digest(declared)
 
 
 def load_policies(workspace: Workspace, dbt: Dbt) -> Policies:

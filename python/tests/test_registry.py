@@ -33,8 +33,15 @@ ACME = {
     "daily_event_quota": "1000000",
     "daily_user_quota": "100000",
     "publish_bundle": "false",
+    "max_users_per_device": "3",
+    "max_users_per_person": "6",
+    "bot_daily_events": "500",
+    "bot_daily_hours": "16",
 }
-NUMBERS = ("session_timeout_minutes", "retention_days", "freshness_sla_hours", "daily_event_quota", "daily_user_quota")
+DEFAULTS = {"max_users_per_device": 2, "max_users_per_person": 5, "bot_daily_events": 2000, "bot_daily_hours": 20}
+OPTIONAL = {"owner_group": None, "daily_user_quota": None, **DEFAULTS}
+REQUIRED_NUMBERS = ("session_timeout_minutes", "retention_days", "freshness_sla_hours", "daily_event_quota")
+NUMBERS = (*REQUIRED_NUMBERS, "daily_user_quota", *DEFAULTS)
 FLAGS = ("benchmark_consent", "publish_bundle")
 LABELS = ("industry", "region", "size_band", "plan", "owner_group")
 BAD: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
@@ -43,9 +50,11 @@ BAD: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (LABELS, ("a/b", "a;b", "<b>", "=1+1", "-1", "ü", "a\nb", "a" * 65)),
     (("timezone",), ("", "Mars/Olympus", "europe/berlin", "UTC'; drop table t; --")),
     (("week_start",), ("", "mon", "1", "someday")),
-    (NUMBERS[:-1], ("",)),
+    (REQUIRED_NUMBERS, ("",)),
     (NUMBERS, ("0", "-1", "1.5", "1e3", "1_000", "٣٠", "9" * 30)),
     (("session_timeout_minutes",), ("1441",)),
+    (("max_users_per_device", "max_users_per_person"), ("1001",)),
+    (("bot_daily_hours",), ("25",)),
     (FLAGS, ("", "yes", "1", "t")),
 ]
 
@@ -85,12 +94,13 @@ def test_a_row_is_read_with_types(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "text", "value"), [("owner_group", "holding", "holding"), ("daily_user_quota", "7", 7)]
+    ("column", "text", "value"),
+    [("owner_group", "holding", "holding"), *((column, "7", 7) for column in OPTIONAL if column != "owner_group")],
 )
 def test_some_columns_may_be_missing(column: str, text: str, value: object, tmp_path: Path) -> None:
     columns = [name for name in ACME if name != column]
-    assert getattr(load(write(tmp_path, ACME, columns=columns)).rows[0], column) is None
-    assert getattr(load(write(tmp_path, ACME | {column: ""})).rows[0], column) is None
+    assert getattr(load(write(tmp_path, ACME, columns=columns)).rows[0], column) == OPTIONAL[column]
+    assert getattr(load(write(tmp_path, ACME | {column: ""})).rows[0], column) == OPTIONAL[column]
     assert getattr(load(write(tmp_path, ACME | {column: text})).rows[0], column) == value
 
 
@@ -134,7 +144,7 @@ def test_two_versions_of_one_date(tmp_path: Path) -> None:
         Registry((version(), version(plan="free")))
 
 
-@pytest.mark.parametrize("column", [column for column in ACME if column not in ("owner_group", "daily_user_quota")])
+@pytest.mark.parametrize("column", [column for column in ACME if column not in OPTIONAL])
 def test_a_missing_column(column: str, tmp_path: Path) -> None:
     columns = [name for name in ACME if name != column]
     assert f"line 1: no column {column}" in error(write(tmp_path, ACME, columns=columns))
@@ -224,7 +234,7 @@ def versions(draw: st.DrawFn) -> TenantVersion:
         owner_group=draw(st.none() | labels),
         week_start=draw(st.sampled_from(["monday", "saturday", "sunday"])),
         benchmark_consent=draw(st.booleans()),
-        **{number: draw(st.integers(1, 1440)) for number in NUMBERS},
+        **{number: draw(st.integers(1, 24)) for number in NUMBERS},
     )
 
 
