@@ -23,15 +23,6 @@
     cast(to_json({{ text }}) as varchar)
 {%- endmacro %}
 
-{#- A property of the object that redaction writes, as text; NULL where it has none. -#}
-{% macro json_property(json, name) -%}
-    {{ return(adapter.dispatch('json_property', 'quorum')(json, name)) }}
-{%- endmacro %}
-
-{% macro duckdb__json_property(json, name) -%}
-    json_extract_string({{ json }}, '$."' || {{ name }} || '"')
-{%- endmacro %}
-
 {#- All that a row of a relation says, as one text. -#}
 {% macro row_text(relation) -%}
     {{ return(adapter.dispatch('row_text', 'quorum')(relation)) }}
@@ -99,6 +90,17 @@
         else coalesce({{ whole }}, {{ folded(
             rule ~ '.steps', json, 'inner_json', 'step', 'try(json_extract_string(' ~ decoded('inner_json') ~ ', step))'
         ) }})
+    end
+{%- endmacro %}
+
+{#- The value of an object's own property as text; NULL where it has none, and for a name that JSONPath would read as a pattern. -#}
+{% macro json_property(json, property) -%}
+    {{ return(adapter.dispatch('json_property', 'quorum')(json, property)) }}
+{%- endmacro %}
+
+{% macro duckdb__json_property(json, property) -%}
+    case
+        when regexp_full_match({{ property }}, '[^*"\\]+') then try(json_extract_string({{ json }}, '$."' || {{ property }} || '"'))
     end
 {%- endmacro %}
 

@@ -14,12 +14,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from quorum.simulate_world import SEGMENTS, Ints, Shape, Tenant, Users
-
-SECOND = 1_000
-MINUTE = 60 * SECOND
-HOUR = 60 * MINUTE
-DAY = 24 * HOUR
+from quorum.simulate_experiments import (
+    EFFECT,
+    NO_VARIANT,
+    TREATMENT,
+    VARIANTS,
+    deal_variants,
+    experiment_starts,
+    seen_variants,
+)
+from quorum.simulate_identity import appear
+from quorum.simulate_world import DAY, EVENT_NAMES, HOUR, MINUTE, SECOND, SEGMENTS, Flags, Ints, Shape, Tenant, Users
 
 # Share of the first segment's active users who adopt a feature in a week. Each further segment has the same
 # shares, shifted by three features more.
@@ -38,7 +43,6 @@ ADOPTION = {
 FEATURES = tuple(ADOPTION)
 DECLINING = FEATURES.index("export")
 
-EVENT_NAMES = ("page_view", "feature_used", "signup", "onboarding_step", "checkout", "purchase")
 PAGE_VIEW, FEATURE_USED, SIGNUP, ONBOARDING_STEP, CHECKOUT, PURCHASE = range(len(EVENT_NAMES))
 # What a session does besides using features. It stops after two to five steps, so that funnels narrow.
 BROWSING, SHOPPING, JOINING = range(3)
@@ -64,7 +68,7 @@ class _Weeks:
 
     user: Ints
     calendar: Ints  # weeks since the first Monday
-    joins: NDArray[np.bool_]
+    joins: Flags
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ class _Sessions:
     user: Ints
     start: Ints
     script: Ints
+    variant: Ints  # that the user sees
 
 
 def draw_events(shape: Shape, rng: np.random.Generator, tenants: list[Tenant], users: Users) -> pa.Table:
@@ -82,10 +87,14 @@ def draw_events(shape: Shape, rng: np.random.Generator, tenants: list[Tenant], u
     weeks = _draw_weeks(shape, rng, users)
     sessions = _draw_sessions(shape, rng, tenants, users, weeks)
     session, name, feature = _draw_steps(shape, rng, users, weeks, sessions)
+    seen = appear(
+        rng, users, sessions.user, sessions.start >= _milliseconds(shape.middle), joins=sessions.script == JOINING
+    )
 
     gap = np.minimum(rng.exponential(150 * SECOND, len(session)).astype(int), LONGEST_GAP)
     elapsed = gap.cumsum()
-    occurred = sessions.start[session] + elapsed - elapsed[session.searchsorted(session)]
+    first = session.searchsorted(session)
+    occurred = sessions.start[session] + elapsed - elapsed[first]
     begin, end = _milliseconds(shape.first_day), _milliseconds(shape.last_day) + DAY
 
     # One row in a hundred comes days late, unless that would be after the last day.
@@ -93,13 +102,22 @@ def draw_events(shape: Shape, rng: np.random.Generator, tenants: list[Tenant], u
     delay += rng.integers(200, 8 * SECOND, len(session))
     received = occurred + np.where(occurred + delay < end, delay, 0)
 
+    signups = (name == SIGNUP).cumsum()
+    has_signed_up = signups > (signups - (name == SIGNUP))[first]
     return pa.table(
         {
             "user": sessions.user[session],
             "session": session,
-            "on_phone": (rng.random(len(sessions.start)) < 0.3)[session],
+            "on_phone": seen.on_phone[session],
+            "on_kiosk": seen.on_kiosk[session],
+            "renamed": seen.renamed[session],
+            "known": users.signed_in[sessions.user][session] & (has_signed_up | ~seen.signs_up[session]),
             "event_name": np.array(EVENT_NAMES)[name],
             "feature": pa.array(np.array([*FEATURES, None])[feature], pa.string()),
+            "variant": pa.array(
+                np.array([None, *VARIANTS])[np.where(name == PAGE_VIEW, sessions.variant[session], NO_VARIANT)],
+                pa.string(),
+            ),
             "occurred": occurred,
             "received": received,
             "dice": rng.integers(0, 2**40, len(session)),  # decides what else a row holds
@@ -134,7 +152,10 @@ def _draw_sessions(
     script = np.where(rng.random(len(start)) < 0.1, SHOPPING, BROWSING)
     script[week.searchsorted(weeks.joins.nonzero()[0])] = JOINING
     script[~users.signed_in[user]] = BROWSING
-    return _Sessions(week, user, start, script)
+
+    variant = seen_variants(deal_variants(shape, rng, users), users, user, odd_day=day % 2 == 1)
+    runs = start >= _milliseconds(experiment_starts(shape))
+    return _Sessions(week, user, start, script, np.where(runs, variant, NO_VARIANT))
 
 
 def _draw_steps(
@@ -142,6 +163,8 @@ def _draw_steps(
 ) -> tuple[Ints, Ints, Ints]:
     """Return session, name and feature (-1 for none) of each event, in order of session and time."""
     length = rng.integers(2, 6, len(sessions.start))
+    stops_before_buying = SCRIPTS[sessions.script, length - 1] == CHECKOUT
+    length += stops_before_buying & (sessions.variant == TREATMENT) & (rng.random(len(length)) < EFFECT)
     session = np.arange(len(length)).repeat(length)
     step = np.arange(len(session)) - (length.cumsum() - length)[session]
     name = SCRIPTS[sessions.script[session], step]

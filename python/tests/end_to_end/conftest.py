@@ -34,6 +34,13 @@ def simulated_night(tmp_path_factory: pytest.TempPathFactory) -> Night:
 
 
 @pytest.fixture(scope="session")
+def product_night(tmp_path_factory: pytest.TempPathFactory) -> Night:
+    """Five weeks of six tenants, with all that a tenant's own metrics have to cope with; nothing is released."""
+    workspace = worlds.simulated(tmp_path_factory.mktemp("product"), tenants=6, users=25, days=35)
+    return Night(workspace, worlds.build(workspace))
+
+
+@pytest.fixture(scope="session")
 def tenants() -> list[History]:
     return histories(seed=1)
 
@@ -57,7 +64,9 @@ def benchmarked_night(tmp_path_factory: pytest.TempPathFactory) -> Night:
     workspace = worlds.simulated(tmp_path_factory.mktemp("benchmarked"), tenants=44, users=450, days=7)
     with (workspace.registry / "tenants.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    for rank, row in enumerate(rows):
-        row |= {"industry": "retail", "region": "eu"} if rank < 22 else {"industry": "media", "region": "us"}
+    ranks = {tenant: rank for rank, tenant in enumerate(dict.fromkeys(row["tenant_id"] for row in rows))}
+    for row in rows:
+        is_large = ranks[row["tenant_id"]] < 22
+        row |= {"industry": "retail", "region": "eu"} if is_large else {"industry": "media", "region": "us"}
     worlds.registered(workspace.root, rows)
     return Night(workspace, worlds.run(workspace))

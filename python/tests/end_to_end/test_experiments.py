@@ -29,7 +29,7 @@ WEIGHTS = {
     "onboarding_tour": {"control": 1, "treatment": 1},
 }
 # tenant, its persons, how often the first variant of an experiment is seen, and how often each variant converts
-TENANTS = [
+TENANTS: list[tuple[str, int, float, dict[str, float]]] = [
     ("split", 160, 0.5, {"control": 0.25, "treatment": 0.75}),
     ("astray", 130, 0.75, {"control": 0.5, "treatment": 0.5}),
     ("moved", 120, 0.5, {"control": 1, "treatment": 0}),

@@ -32,7 +32,10 @@ RELATIONS = {
     "int_events": EVENTS,
     **{
         relation: f"select * from {relation} order by all"
-        for relation in ("dim_identities", "fct_events", "fct_sessions", "fct_person_days", "mart_tenant_daily")
+        for relation in (
+            *("dim_identities", "fct_events", "fct_sessions", "fct_person_days", "fct_account_days"),
+            *("mart_tenant_daily", "mart_tenant_accounts", "mart_tenant_skew"),
+        )
     },
 }
 ENDINGS = """
@@ -99,10 +102,15 @@ class TestOneNight:
     def test_daily_users_and_events_are_the_simulators(self, simulated_night: Night) -> None:
         with (simulated_night.workspace.root / "truth" / "tenant_daily.csv").open() as file:
             truth = {
-                (row["tenant_id"], row["local_date"]): (int(row["active_users"]), int(row["events"]))
+                (row["tenant_id"], row["local_date"]): tuple(
+                    int(row[name]) for name in ("active_users", "events", "excluded_events")
+                )
                 for row in csv.DictReader(file)
             }
-        query = "select tenant_key, activity_date, daily_active_users, events from mart_tenant_daily where events > 0"
+        query = """
+            select tenant_key, activity_date, daily_active_users, events, excluded_events
+            from mart_tenant_daily where events + excluded_events > 0
+        """
         found = worlds.rows_by_tenant(simulated_night.workspace, query)
         assert {(tenant, str(day)): tuple(n) for tenant, rows in found.items() for day, *n in rows} == truth
 

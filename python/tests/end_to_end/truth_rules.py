@@ -52,8 +52,11 @@ class Rules:
         return event.occurred_at.astimezone(ZoneInfo(self._at(event)["timezone"])).date()
 
     def week_start(self, event: Event) -> date:
-        day = self.local_date(event)
-        return day - DAY * ((day.weekday() - WEEKDAYS.index(self._at(event)["week_start"])) % 7)
+        return _week(self.local_date(event), self._at(event))
+
+    def week_on(self, tenant: str, day: date) -> date:
+        """Return the week of a day on which nothing need have happened."""
+        return _week(day, self._on(tenant, str(day)))
 
     def timeout(self, event: Event) -> timedelta:
         return timedelta(minutes=int(self._at(event)["session_timeout_minutes"]))
@@ -85,9 +88,11 @@ class Rules:
 
     def begins(self, tenant: str, day: str) -> datetime:
         """Return the instant at which a day begins by the clock that the tenant has on it."""
+        return self._midnight({"valid_from": day}, ZoneInfo(self._on(tenant, day)["timezone"]))
+
+    def _on(self, tenant: str, day: str) -> dict[str, str]:
         versions = [row for _, row in self._of(tenant)]
-        in_force = [row for row in versions if row["valid_from"] <= day] or versions[:1]
-        return self._midnight({"valid_from": day}, ZoneInfo(in_force[-1]["timezone"]))
+        return ([row for row in versions if row["valid_from"] <= day] or versions[:1])[-1]
 
     @staticmethod
     def _midnight(row: Mapping[str, str], zone: ZoneInfo) -> datetime:
@@ -100,6 +105,10 @@ class Rules:
         versions = self._of(event.tenant)
         begun = bisect_right(versions, event.occurred_at, key=lambda version: version[0])
         return versions[max(begun - 1, 0)][1]  # the first also covers what came before it
+
+
+def _week(day: date, rules: Mapping[str, str]) -> date:
+    return day - DAY * ((day.weekday() - WEEKDAYS.index(rules["week_start"])) % 7)
 
 
 def read(path: Path) -> list[dict[str, str]]:
