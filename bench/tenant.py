@@ -50,7 +50,7 @@ select
     device_token as anonymous_key,
     md5(format('account {}', user_number // 5)) as account_key,
     (['page_view', 'feature_used', 'signup', 'checkout', 'purchase'])[1 + cast(dice % 5 as integer)] as event_name,
-    case when dice % 5 = 1 then (['search', 'export', 'share', 'upload'])[1 + cast(dice // 7 % 4 as integer)] end as feature,
+    case when dice % 5 = 1 then (['search', 'export', 'share'])[1 + cast(dice // 7 % 3 as integer)] end as feature,
     started_at + cast(step as integer) * interval 90 second as occurred_at,
     'occurred_at' as occurred_at_rule,
     occurred_at as received_at,

@@ -93,6 +93,17 @@
     end
 {%- endmacro %}
 
+{#- The value of an object's own property as text; NULL where it has none, and for a name that JSONPath would read as a pattern. -#}
+{% macro json_property(json, property) -%}
+    {{ return(adapter.dispatch('json_property', 'quorum')(json, property)) }}
+{%- endmacro %}
+
+{% macro duckdb__json_property(json, property) -%}
+    case
+        when regexp_full_match({{ property }}, '[^*"\\]+') then try(json_extract_string({{ json }}, '$."' || {{ property }} || '"'))
+    end
+{%- endmacro %}
+
 {#- An object's own keys and the types of their values, in the engine's words: equal for rows that look alike. Never
     json_structure, which overflows the stack of the process where an object is deep enough. -#}
 {% macro json_shape(json) -%}

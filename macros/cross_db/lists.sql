@@ -22,11 +22,7 @@
 {%- endmacro %}
 
 {% macro duckdb__list_of_structs(fields, condition) -%}
-    {%- set members = [] -%}
-    {%- for name, value in fields.items() -%}
-        {%- do members.append(name ~ ' := ' ~ value) -%}
-    {%- endfor -%}
-    {%- set packed = 'struct_pack(' ~ members | join(', ') ~ ')' -%}
+    {%- set packed = struct_of(fields) -%}
     coalesce(list({{ packed }} order by {{ packed }}) filter (where {{ condition }}), [])
 {%- endmacro %}
 
@@ -81,4 +77,45 @@
 
 {% macro duckdb__last_by(value, position) -%}
     arg_max({{ value }}, {{ position }})
+{%- endmacro %}
+
+{#- A struct of these fields. -#}
+{% macro struct_of(fields) -%}
+    {{ return(adapter.dispatch('struct_of', 'quorum')(fields)) }}
+{%- endmacro %}
+
+{% macro duckdb__struct_of(fields) -%}
+    {%- set members = [] -%}
+    {%- for name, value in fields.items() -%}
+        {%- do members.append(name ~ ' := ' ~ value) -%}
+    {%- endfor -%}
+    struct_pack({{ members | join(', ') }})
+{%- endmacro %}
+
+{#- Aggregate: all values in order. -#}
+{% macro sorted_list(value) -%}
+    {{ return(adapter.dispatch('sorted_list', 'quorum')(value)) }}
+{%- endmacro %}
+
+{% macro duckdb__sorted_list(value) -%}
+    {#- an order by within the aggregate takes several times as long -#}
+    list_sort(list({{ value }}))
+{%- endmacro %}
+
+{#- Two lists as one. -#}
+{% macro joined_lists(first, second) -%}
+    {{ return(adapter.dispatch('joined_lists', 'quorum')(first, second)) }}
+{%- endmacro %}
+
+{% macro duckdb__joined_lists(first, second) -%}
+    list_concat({{ first }}, {{ second }})
+{%- endmacro %}
+
+{#- Aggregate: the middle value; of an even number of values the lower of the two in the middle, which one of them has. -#}
+{% macro lower_median(value) -%}
+    {{ return(adapter.dispatch('lower_median', 'quorum')(value)) }}
+{%- endmacro %}
+
+{% macro duckdb__lower_median(value) -%}
+    quantile_disc({{ value }}, 0.5)
 {%- endmacro %}

@@ -5,9 +5,11 @@ from decimal import Decimal
 from typing import Any
 
 from quorum import health, landing, nightly, publish, warehouse
+from quorum.bundles import Bundle
 from quorum.errors import BadInput
 from quorum.keyring import Keyring
 from quorum.ledger import Ledger
+from quorum.marts import BENCHMARKS
 from quorum.mechanisms import epsilon
 from quorum.workspace import Workspace
 
@@ -70,8 +72,8 @@ def _highlights(workspace: Workspace) -> list[dict[str, Any]]:
             connection,
             f"""
             with newest as (
-                select * from {publish.BENCHMARKS}
-                where status = 'released' and period_start = (select max(period_start) from {publish.BENCHMARKS})
+                select * from {BENCHMARKS}
+                where status = 'released' and period_start = (select max(period_start) from {BENCHMARKS})
             ),
             spread as (
                 select feature, max(adoption_share) - min(adoption_share) as spread
@@ -132,7 +134,7 @@ def of_keys(workspace: Workspace, keyring: Keyring, tenant: str | None) -> dict[
     tenant_key, key = keyring.of(tenant).tenant_key, keyring.bundle_key(tenant)
     folder = workspace.published / "current" / "tenants" / tenant_key
     # after a rotation the bundle of the last night still wants the key before this one
-    opens = folder.is_dir() and publish.manifest(folder)["privacy"]["key_check"] == publish.key_check(key)
+    opens = folder.is_dir() and publish.manifest(folder)["privacy"]["key_check"] == Bundle(tenant_key, key).key_check
     return {"tenant_key": tenant_key, "bundle_key": key, "bundle": folder / "tenant.duckdb" if opens else None}
 
 
@@ -256,6 +258,7 @@ def _keys(found: Mapping[str, Any]) -> str:
             "  load httpfs;",
             f"  attach '{found['bundle']}' as bundle (read_only, encryption_key '{found['bundle_key']}');",
             "  from bundle.mart_tenant_daily;",
+            "  from bundle.metric_catalog;  -- what each figure of each mart means",
         ]
     else:
         lines.append("no bundle that is published opens with it; the next night may bring one")

@@ -66,8 +66,10 @@ last_week as (
         sum(health_days.accepted_events) as accepted_events,
         sum(health_days.quarantined_rows) as quarantined_rows,
         max(health_days.p95_lateness_minutes) as p95_lateness_minutes,
-        max(case when health_days.utc_day = run.as_of then health_days.volume_state end) as volume_state,
-        max(case when health_days.utc_day = run.as_of then health_days.volume_score end) as volume_score
+        {{ last_by("case when health_days.volume_state <> 'pending' then health_days.volume_state end", 'health_days.utc_day') }}
+            as volume_state,
+        {{ last_by("case when health_days.volume_state <> 'pending' then health_days.volume_score end", 'health_days.utc_day') }}
+            as volume_score
     from health_days
     inner join run on health_days.utc_day > run.as_of - 7
     group by health_days.tenant_key

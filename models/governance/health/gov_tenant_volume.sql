@@ -16,9 +16,12 @@ tenant_days as (
 
 ),
 
+-- of a day whose events are due later than in a day from now, most may be still to come
 shown as (
 
-    select tenant_days.*
+    select
+        tenant_days.*,
+        tenant_days.due_at > cast(run.as_of + 2 as timestamp) as is_pending
     from tenant_days
     inner join run on tenant_days.utc_day > run.as_of - 56
 
@@ -73,6 +76,7 @@ scored as (
         shown.tenant_key,
         shown.utc_day,
         shown.accepted_events,
+        shown.is_pending,
         cast(coalesce(usual.weeks, 0) as bigint) as weeks,
         cast(usual.usual_events as bigint) as usual_events,
         cast(spread.median_deviation as bigint) as median_deviation,
@@ -102,6 +106,7 @@ judged as (
         volume_score,
         weeks >= {{ least_weeks }} and usual_events >= {{ least_events }} as is_usual_day,
         case
+            when is_pending then 'pending'
             when weeks < {{ least_weeks }} or greatest(accepted_events, usual_events) < {{ least_events }} then 'not_enough_data'
             when volume_score < -{{ outlier }} then 'low'
             when volume_score > {{ outlier }} then 'high'

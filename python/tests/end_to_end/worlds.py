@@ -119,11 +119,11 @@ def fetch(workspace: Workspace, plane: str, query: str, parameters: Sequence[Any
         return connection.execute(query, list(parameters)).fetchall()
 
 
-def rows_by_tenant(workspace: Workspace, query: str) -> dict[str, list[tuple[Any, ...]]]:
-    """Return what a query over the tenant plane finds, by tenant id; the tenant's key is its first column."""
+def rows_by_tenant(workspace: Workspace, query: str, plane: str = "tenant") -> dict[str, list[tuple[Any, ...]]]:
+    """Return what a query over a plane finds, by tenant id; the tenant's key is its first column."""
     names = {keys.tenant_key: tenant_id for tenant_id, keys in Keyring.open(workspace.keyring).tenants().items()}
     found = defaultdict(list)
-    for tenant_key, *values in fetch(workspace, "tenant", query):
+    for tenant_key, *values in fetch(workspace, plane, query):
         found[names[tenant_key]].append(tuple(values))
     return dict(found)
 
