@@ -52,7 +52,6 @@ active_weeks as (
         on account_days.tenant_key = person_days.tenant_key
         and account_days.person_key = person_days.person_key
         and account_days.activity_date = person_days.activity_date
-    where person_days.is_active
 
 ),
 

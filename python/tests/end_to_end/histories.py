@@ -129,7 +129,7 @@ BY_HAND = [
     History(
         "a day that begins again, in another week",
         [
-            [("u", f"u{day}", day * DAY) for day in range(0, 40, 3)] + [("v", "v", 3 * DAY)],
+            [("u", f"u{day}", day * DAY) for day in range(0, 12, 3)] + [("v", "v", 3 * DAY)],
             [("v", f"v{hour}", 4 * DAY + hour * HOUR) for hour in (0, 9)] + [("w", "w", 3 * DAY + 16 * HOUR)],
             [("w", f"w{day}", day * DAY) for day in (4, 9, 16, 30)],
         ],
