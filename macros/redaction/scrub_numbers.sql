@@ -9,10 +9,10 @@
     {%- set dates = '\\b(?:19|20)[0-9]{2}-[01][0-9]-[0-3][0-9]\\b|\\b[0-3]?[0-9][./-][01]?[0-9][./-](?:19|20)[0-9]{2}\\b' -%}
     {%- set runs = all_matches(replaced('whole', dates, '|'), '(?:[+]|\\b)[0-9](?:[ ()./-]{0,3}[0-9]){6,}\\b') -%}
     {%- set kind = named(windows_of_groups('run'), 'windows', mark_of_windows('windows')) -%}
-    {{ named(text, 'whole', folded(
-        longest_first(runs), 'whole', 'rest', 'run', "case when " ~ matches('whole', '[0-9]') ~ " then replace(rest, run, coalesce("
-        ~ kind ~ ", run)) end"
-    )) }}
+    {%- set marked = folded(
+        longest_first(runs), 'whole', 'rest', 'run', "replace(rest, run, coalesce(" ~ kind ~ ", run))"
+    ) -%}
+    {{ named(text, 'whole', "case when " ~ matches('whole', '[0-9](?:[ ()./-]{0,3}[0-9]){6}') ~ " then " ~ marked ~ " else whole end") }}
 {%- endmacro %}
 
 {#- All that adjacent groups of digits make together, a space between groups: `12`, `12 34`, `34`. Only the whole of what is
