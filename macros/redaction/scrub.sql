@@ -32,10 +32,10 @@
 {#- What a check confirms, marked; the longest first, since a shorter one may be a part of it. An engine makes a lambda ready
     for each batch in which a row comes to it, with all the patterns in it: few come to these. -#}
 {% macro marked_where(text, shape, mark, check) -%}
+    {%- set found = named('whole', 'held', filtered(all_matches('held', shape), 'found', check)) -%}
     {%- set marked = folded(longest_first('confirmed'), 'whole', 'rest', 'found', "replace(rest, found, '[" ~ mark ~ "]')") -%}
     {{ named(text, 'whole', "case when " ~ matches('whole', shape) ~ " then " ~ named(
-        filtered(all_matches('whole', shape), 'found', check), 'confirmed',
-        "case when " ~ list_length('confirmed') ~ " > 0 then " ~ marked ~ " else whole end"
+        found, 'confirmed', "case when " ~ list_length('confirmed') ~ " > 0 then " ~ marked ~ " else whole end"
     ) ~ " else whole end") }}
 {%- endmacro %}
 
