@@ -116,9 +116,10 @@ BY_HAND = [
     History(
         "one account goes and one comes",
         [
-            [("u", f"n{day}", day * DAY) for day in range(0, 50, 2)],
-            [("u", f"s{day}", day * DAY + 61 * MINUTE) for day in range(60, 80)] + [("v", "late", 70 * DAY)],
-            [("v", f"s{day}", day * DAY + MINUTE) for day in range(45, 80, 3)],
+            [("u", f"n{day}", day * DAY) for day in (0, *range(24, 38))],
+            [("u", f"n{day}", day * DAY) for day in range(38, 46)]
+            + [("u", f"s{day}", day * DAY + 61 * MINUTE) for day in range(72, 79)],
+            [("v", f"s{day}", day * DAY + MINUTE) for day in range(58, 73)],
         ],
     ),
     History(
