@@ -10,13 +10,13 @@ followed as (
 
 ),
 
--- a tenant that nothing was built for yet has nothing to build anew
+-- or that is none any more, its keys being shredded; for a new one nothing was built that could be built anew
 changed as (
 
-    select rules.tenant_key
-    from rules
-    inner join followed on rules.tenant_key = followed.tenant_key
-    where rules.rules_digest <> followed.rules_digest
+    select followed.tenant_key
+    from followed
+    left join rules on followed.tenant_key = rules.tenant_key
+    where rules.rules_digest is distinct from followed.rules_digest
 
 )
 

@@ -193,7 +193,7 @@ def of_persons_at_random(number: int, dice: random.Random) -> History:
     """Users who come and go on devices that few or many share; any event in any batch, now and then twice."""
     users, devices = "abcdefgh"[: dice.randint(2, 8)], range(dice.randint(1, 6))
     batches: list[list[tuple[str, str, int]]] = [[] for _ in range(BATCHES)]
-    for step in range(dice.randint(5, 40)):
+    for step in range(dice.randint(5, 24)):
         who = dice.choice(users)
         for batch in dice.choices(range(BATCHES), k=dice.choice([1, 1, 1, 2])):
             device = dice.choice(["", "@", *(f"@{each}" for each in devices)])
