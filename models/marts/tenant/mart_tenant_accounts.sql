@@ -41,8 +41,8 @@ judged as (
     select
         used.*,
         scores.hundredths,
-        case when used.is_history_long_enough then {{ sample_state('used.events_before') }} else 'not_enough_data' end as trend_state,
-        case when used.is_history_long_enough then {{ sample_state('used.events_ever') }} else 'not_enough_data' end as health_state
+        {{ sample_state('case when used.is_history_long_enough then used.events_before end') }} as trend_state,
+        {{ sample_state('case when used.is_history_long_enough then used.events_ever end') }} as health_state
     from used
     inner join scores
         on used.tenant_key = scores.tenant_key
@@ -65,8 +65,10 @@ final as (
         trend_state,
         {{ rate('top_user_events', 'events') }} as top_user_share,
         {{ sample_state('events') }} as top_user_state,
-        cast(case when health_state = 'ok' then cast(hundredths as decimal(7, 0)) * cast(0.01 as decimal(2, 2)) end as decimal(5, 2))
-            as health_score,
+        case
+            when health_state = 'ok'
+                then cast(cast(hundredths as decimal(7, 0)) * cast(0.01 as decimal(2, 2)) as decimal(5, 2))
+        end as health_score,
         health_state
     from judged
 

@@ -72,7 +72,7 @@ class Rules:
         versions = self._active.get(event.tenant) or self._active.get("*")
         if not versions:
             return True
-        begun = [day for day in sorted(versions) if self._begins(event.tenant, day) <= event.occurred_at]
+        begun = [day for day in sorted(versions) if self.begins(event.tenant, day) <= event.occurred_at]
         return event.row["event_name"] in versions[begun[-1] if begun else min(versions)]
 
     def listed_as(self, event: Event) -> str | None:
@@ -80,13 +80,13 @@ class Rules:
         kind, name = event.unit
         column = {"user": "user_id", "device": "anonymous_id"}[kind]
         own = [row for row in rows if row[column] == name]
-        begun = [row for row in own if self._begins(event.tenant, row["valid_from"]) <= event.occurred_at]
+        begun = [row for row in own if self.begins(event.tenant, row["valid_from"]) <= event.occurred_at]
         listed_as = max(begun, key=lambda row: row["valid_from"])["listed_as"] if begun else "none"
         if listed_as != "none":
             return listed_as
         return "bot" if ROBOT.search(event.row.get("user_agent") or "") else None
 
-    def _begins(self, tenant: str, day: str) -> datetime:
+    def begins(self, tenant: str, day: str) -> datetime:
         """Return the instant at which a day begins by the clock that the tenant has on it."""
         return self._midnight({"valid_from": day}, ZoneInfo(self._on(tenant, day)["timezone"]))
 

@@ -67,6 +67,12 @@ def registered(root: Path, rows: Iterable[Mapping[str, str]]) -> Workspace:
     return Workspace(root)
 
 
+def declare(workspace: Workspace, name: str, columns: str, rows: Iterable[Sequence[str]]) -> None:
+    """Write another file of the registry."""
+    with (workspace.registry / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([columns.split(","), *rows])
+
+
 def unregister(workspace: Workspace, tenant: str) -> None:
     """Take a tenant out of all files of the registry."""
     for path in workspace.registry.glob("*.csv"):
