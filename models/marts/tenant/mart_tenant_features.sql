@@ -57,7 +57,7 @@ newly_adopted as (
         week_start,
         feature,
         count(*) as new_adopters,
-        {{ discrete_quantile('days_to_first_use', 0.5) }} as median_days_to_first_use
+        {{ lower_median('days_to_first_use') }} as median_days_to_first_use
     from first_uses
     group by tenant_key, week_start, feature
 

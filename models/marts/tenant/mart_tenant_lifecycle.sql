@@ -84,7 +84,7 @@ counted as (
         sum(case when week_before is null then 1 else 0 end) as appeared,
         sum(case when week_before = week_number - 1 then 1 else 0 end) as stayed,
         sum(case when week_before < week_number - 1 then 1 else 0 end) as came_back,
-        sum(case when week_after = week_number + 1 then 0 else 1 end) as leave
+        sum(case when week_after = week_number + 1 then 0 else 1 end) as departing
     from neighbouring
     group by tenant_key, population, week_number
 
@@ -111,7 +111,7 @@ every_week as (
         coalesce(counted.appeared, 0) as new_members,
         coalesce(counted.stayed, 0) as returning_members,
         coalesce(counted.came_back, 0) as resurrected_members,
-        coalesce(lag(counted.leave) over in_order, 0) as dormant_members
+        coalesce(lag(counted.departing) over in_order, 0) as dormant_members
     from weeks
     inner join populations on weeks.tenant_key = populations.tenant_key
     left join counted
