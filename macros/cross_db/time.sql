@@ -46,6 +46,15 @@
     (epoch_us({{ later }}) - epoch_us({{ earlier }}))
 {%- endmacro %}
 
+{#- Days from one date to another, a whole number. -#}
+{% macro days_between(earlier, later) -%}
+    {{ return(adapter.dispatch('days_between', 'quorum')(earlier, later)) }}
+{%- endmacro %}
+
+{% macro duckdb__days_between(earlier, later) -%}
+    ({{ later }} - {{ earlier }})
+{%- endmacro %}
+
 {% macro days_from(first_day, last_day) -%}
     {{ return(adapter.dispatch('days_from', 'quorum')(first_day, last_day)) }}
 {%- endmacro %}
@@ -92,4 +101,13 @@
 {% macro duckdb__week_start(day, first_weekday) -%}
     {%- set weekdays = ['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'] -%}
     {{ day }} - cast((isodow({{ day }}) + 7 - list_position({{ weekdays }}, {{ first_weekday }})) % 7 as integer)
+{%- endmacro %}
+
+{#- An instant some hours later. -#}
+{% macro hours_after(instant, hours) -%}
+    {{ return(adapter.dispatch('hours_after', 'quorum')(instant, hours)) }}
+{%- endmacro %}
+
+{% macro duckdb__hours_after(instant, hours) -%}
+    ({{ instant }} + to_hours(cast({{ hours }} as bigint)))
 {%- endmacro %}

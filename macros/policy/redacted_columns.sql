@@ -45,3 +45,14 @@
         {%- endfor -%}
     {%- endfor -%}
 {%- endmacro %}
+
+{#- Whatever its audience is: the pseudonym of a tenant's user or account is for that tenant, and in no mart that others read too. -#}
+{% macro refuse_shared_pseudonym(field, class) -%}
+    {%- for column, origin in redacted_columns().items() if origin == field and class == 'identifier' -%}
+        {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.fqn[1] == 'marts' and node.fqn[2] != 'tenant' -%}
+            {%- if column in node.columns -%}
+                {{ exceptions.raise_compiler_error(node.name ~ ' shows ' ~ column ~ ', and pseudonyms are for their own tenant alone') }}
+            {%- endif -%}
+        {%- endfor -%}
+    {%- endfor -%}
+{%- endmacro %}

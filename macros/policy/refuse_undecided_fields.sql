@@ -3,9 +3,10 @@
 {% macro refuse_undecided_fields(decisions) -%}
     {%- if execute and flags.WHICH in ('build', 'run', 'retry') and not flags.EMPTY -%}
         {%- set actions, forms = {}, forms_of_fields() -%}
-        {%- for row in run_query('select source_format, field, action, audience from ' ~ decisions) -%}
+        {%- for row in run_query('select source_format, field, class, action, audience from ' ~ decisions) -%}
             {%- do actions.update({(row['source_format'], row['field']): row['action']}) -%}
             {{- refuse_wide_audience(row['field'], row['audience']) -}}
+            {{- refuse_shared_pseudonym(row['field'], row['class']) -}}
         {%- endfor -%}
         {%- for source_format in var('formats') -%}
             {%- for field in contract_fields() -%}

@@ -1,8 +1,25 @@
 {#- JSON of the properties that the policy lists, each in the form that suits its class; nothing else of the input. -#}
 {% macro allow_listed_json(json, rules) -%}
-    {%- set written = "rule.written || ':' || " ~ property_form('rule', 'found') -%}
-    {%- set pair = named(property_value(json, 'rule'), 'raw', 'case when raw is not null then ' ~ named(decoded('raw'), 'found', written) ~ ' end') -%}
-    '{' || array_to_string({{ filtered(mapped(rules, 'rule', pair), 'pair', 'pair is not null') }}, ',') || '}'
+    {%- set pair = named(property_value(json, 'rule'), 'raw', 'case when raw is not null then ' ~ named(decoded('raw'), 'found', found_pair('rule', 'found')) ~ ' end') -%}
+    {%- set written = named(mapped(rules, 'rule', pair), 'pairs', written_pairs('pairs')) -%}
+    '{' || array_to_string({{ filtered(written, 'pair', 'pair is not null') }}, ',') || '}'
+{%- endmacro %}
+
+{#- A list of three texts: the name as JSON, the form as JSON, and the value where it is a free text that has yet to be
+    scrubbed. Its patterns are many: it waits for the rows that have one, which fill fewer batches than all the rules. -#}
+{% macro found_pair(rule, value) -%}
+    [{{ rule }}.written || ':', {{ property_form(rule, value) }}, case when {{ rule }}.decision = 'free_text scrub' then {{ value }} end]
+{%- endmacro %}
+
+{#- The members of the JSON object, NULL for what does not pass. -#}
+{% macro written_pairs(pairs) -%}
+    {%- set name, form, free_text = element('pair', 1), element('pair', 2), element('pair', 3) -%}
+    {%- set scrubbed_form = named(free_text, 'free_text', json_text(scrub('free_text'))) -%}
+    case
+        when {{ list_length(filtered(pairs, 'pair', free_text ~ ' is not null')) }} > 0
+            then {{ mapped(pairs, 'pair', name ~ ' || case when ' ~ free_text ~ ' is null then ' ~ form ~ ' else ' ~ scrubbed_form ~ ' end') }}
+        else {{ mapped(pairs, 'pair', name ~ ' || ' ~ form) }}
+    end
 {%- endmacro %}
 
 {#- What a value becomes under a rule, as JSON; no form for its class and action, no passage. The forms that are called for
@@ -56,6 +73,5 @@
         'email generalise': json_text(email_domain_class(value)),
         'phone tokenise': json_text(phone_token(value)),
         'phone generalise': json_text(calling_code(value)),
-        'free_text scrub': json_text(scrub(value)),
     }) }}
 {%- endmacro %}

@@ -29,12 +29,14 @@
     {{ marked_numbers(steps.text) }}
 {%- endmacro %}
 
-{#- What a check confirms, marked; the longest first, since a shorter one may be a part of it. -#}
+{#- What a check confirms, marked; the longest first, since a shorter one may be a part of it. An engine makes a lambda ready
+    for each batch in which a row comes to it, with all the patterns in it: few come to these. -#}
 {% macro marked_where(text, shape, mark, check) -%}
-    {{ named(text, 'whole', folded(
-        longest_first(filtered(all_matches('whole', shape), 'found', check)),
-        'whole', 'rest', 'found', "replace(rest, found, '[" ~ mark ~ "]')"
-    )) }}
+    {%- set found = named('whole', 'held', filtered(all_matches('held', shape), 'found', check)) -%}
+    {%- set marked = folded(longest_first('confirmed'), 'whole', 'rest', 'found', "replace(rest, found, '[" ~ mark ~ "]')") -%}
+    {{ named(text, 'whole', "case when " ~ matches('whole', shape) ~ " then " ~ named(
+        found, 'confirmed', "case when " ~ list_length('confirmed') ~ " > 0 then " ~ marked ~ " else whole end"
+    ) ~ " else whole end") }}
 {%- endmacro %}
 
 {#- Something that is no word: letters and digits mixed at length, or base64 of a text. -#}

@@ -9,10 +9,10 @@
     {%- set dates = '\\b(?:19|20)[0-9]{2}-[01][0-9]-[0-3][0-9]\\b|\\b[0-3]?[0-9][./-][01]?[0-9][./-](?:19|20)[0-9]{2}\\b' -%}
     {%- set runs = all_matches(replaced('whole', dates, '|'), '(?:[+]|\\b)[0-9](?:[ ()./-]{0,3}[0-9]){6,}\\b') -%}
     {%- set kind = named(windows_of_groups('run'), 'windows', mark_of_windows('windows')) -%}
-    {{ named(text, 'whole', folded(
-        longest_first(runs), 'whole', 'rest', 'run', "case when " ~ matches('whole', '[0-9]') ~ " then replace(rest, run, coalesce("
-        ~ kind ~ ", run)) end"
-    )) }}
+    {%- set marked = folded(
+        longest_first(runs), 'whole', 'rest', 'run', "replace(rest, run, coalesce(" ~ kind ~ ", run))"
+    ) -%}
+    {{ named(text, 'whole', "case when " ~ matches('whole', '[0-9](?:[ ()./-]{0,3}[0-9]){6}') ~ " then " ~ marked ~ " else whole end") }}
 {%- endmacro %}
 
 {#- All that adjacent groups of digits make together, a space between groups: `12`, `12 34`, `34`. Only the whole of what is
@@ -36,13 +36,18 @@
     case
         when {{ spaced }} = 'long' then '[number]'
         when length({{ digits }}) >= 13 and {{ matches(digits, '^(?:4|5[1-5]|2[2-7]|3[0-9]|6)') }} and {{ luhn(digits) }} then '[card]'
-        when length({{ digits }}) = 11 and ({{ is_pesel(digits) }} or {{ is_cpf(digits) }} or {{ is_steuer_id(digits) }} or {{ is_belgian_id(digits) }}) then '[id]'
+        when length({{ digits }}) = 11 and {{ is_id_of_eleven(digits) }} then '[id]'
         when {{ matches(spaced, '^(?:[0-9]{2})?[0-9]{2}[01][0-9][0-9]{2} [0-9]{4}$') }} and {{ luhn('right(' ~ digits ~ ', 10)') }} then '[id]'
         -- social security numbers have no check digit, but parts that are never zero
         when {{ matches(spaced, '^[0-8][0-9]{2} [0-9]{2} [0-9]{4}$') }}
             and not {{ matches(spaced, '^(?:000|666)| 00 | 0000$') }} then '[id]'
         when {{ is_phone(spaced) }} then '[phone]'
     end
+{%- endmacro %}
+
+{#- Long to make ready, and few numbers come to it: in a list of one. -#}
+{% macro is_id_of_eleven(digits) -%}
+    {{ named(digits, 'eleven', [is_pesel('eleven'), is_cpf('eleven'), is_steuer_id('eleven'), is_belgian_id('eleven')] | join(' or ')) }}
 {%- endmacro %}
 
 {#- International, or national with a zero before it, or as North America, Spain, Poland and Italy group theirs. -#}

@@ -1,4 +1,4 @@
-"""What dbt's manifest says: the declared releases, and the meaning of the columns that are published."""
+"""What dbt's manifest says: the declared releases, the raw formats, and the forms of redaction."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +19,6 @@ def declared_releases(manifest: "Manifest") -> dict[str, dict[str, Any]]:
         if not model.startswith("dp_") or block.get("name") != model.removeprefix("dp_"):
             raise BadInput(f"model {model}: a release is declared on a model named dp_<release>")
     return found
-
-
-def descriptions(manifest: "Manifest", model: str) -> tuple[str, dict[str, str]]:
-    """Return a model's description and those of its columns."""
-    for node in manifest.nodes.values():
-        if node.resource_type == "model" and node.name == model:
-            return node.description, {name: column.description for name, column in node.columns.items()}
-    raise BadInput(f"no model {model} in the project")
 
 
 def rewriting_formats(manifest: "Manifest") -> set[str]:

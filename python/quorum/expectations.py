@@ -5,10 +5,13 @@ Results are BOOLEAN_ONLY, so a failure names an expectation and a column and nev
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from quorum.errors import Refused
+from quorum.marts import Relation
 from quorum.policy import MAX_DELTA, MAX_RHO, MAX_TOLERANCE_POINTS
 
 if TYPE_CHECKING:
@@ -19,80 +22,117 @@ PERSONAL_DATA = (
     r"[^\s@]+@[^\s@]+\.[^\s@]+",  # e-mail
     r"\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b",  # IPv4
     r"\b[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{0,4}){4,}",  # IPv6
-    r"\+?\d[\d ().-]{8,}\d",  # phone
+    r"(?<!\d)(?!\d{4}-\d\d-\d\d(?!\d))\+?\d[\d ().-]{8,}\d",  # phone; a date may stand in a label
 )
+COLUMNS = "expect_table_columns_to_match_ordered_list"
 PSEUDONYM = r"^[0-9a-f]{32}$"
 LARGEST_RHO = float(max(MAX_RHO.values()))
 
 
 @dataclass(frozen=True)
 class Suite:
-    """The expectations of one mart: its columns in order, its text columns, and what else must hold."""
+    """The expectations of one mart: its columns in order, and what must hold of its rows."""
 
     mart: str
     columns: tuple[str, ...]
-    text: tuple[str, ...]
-    particular: tuple[Any, ...]
+    of_rows: tuple[Any, ...]
 
 
-def check(suite: Suite, frame: "pd.DataFrame") -> None:
-    """Validate a mart; raises Refused that names the first expectation that failed, and what to do."""
-    gx = _great_expectations()
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}
-    asset = context.data_sources.add_pandas("marts").add_dataframe_asset(suite.mart)
-    batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
-    expectations = [gx.expectations.ExpectTableColumnsToMatchOrderedList(column_list=list(suite.columns))]
-    expectations += [
-        gx.expectations.ExpectColumnValuesToNotMatchRegexList(column=column, regex_list=list(PERSONAL_DATA))
-        for column in suite.text
-    ]
-    expectations += suite.particular
-    result = batch.validate(
-        gx.ExpectationSuite(name=suite.mart, expectations=expectations), result_format="BOOLEAN_ONLY"
-    )
-    for outcome in result.results:
-        if not outcome.success:
-            config = outcome.expectation_config
-            column = config.kwargs.get("column")
+@dataclass(frozen=True)
+class Range:
+    """Where the values of a metric have to lie, ends included; None where it is open."""
+
+    metric: str
+    minimum: Decimal | None
+    maximum: Decimal | None
+
+
+class Gate:
+    """Checks one mart after the other."""
+
+    def __init__(self) -> None:
+        self._gx = _great_expectations()
+        context = self._gx.get_context(mode="ephemeral")
+        context.variables.progress_bars = {"globally": False}
+        asset = context.data_sources.add_pandas("warehouse").add_dataframe_asset("mart")
+        self._mart = asset.add_batch_definition_whole_dataframe("whole")
+
+    def check(self, suite: Suite, frame: "pd.DataFrame") -> None:
+        """Validate a mart; raises Refused that names the first expectation that failed, and what to do."""
+        expectations = [self._gx.expectations.ExpectTableColumnsToMatchOrderedList(column_list=list(suite.columns))]
+        if len(frame):  # else all that is said of rows holds
+            expectations += suite.of_rows
+        result = self._mart.get_batch({"dataframe": frame}).validate(
+            self._gx.ExpectationSuite(name=suite.mart, expectations=expectations), result_format="BOOLEAN_ONLY"
+        )
+        failed = [outcome.expectation_config for outcome in result.results if not outcome.success]
+        if failed:
+            # columns that are not there fail all that is said of them
+            first = min(failed, key=lambda config: config.type != COLUMNS)
+            about = ", ".join(_columns_of(first.kwargs)) if first.type != COLUMNS else ""
             raise Refused(
-                f"{suite.mart} fails {config.type}{f' on {column}' if column else ''}: "
+                f"{suite.mart} fails {first.type}{f' on {about}' if about else ''}: "
                 "the last release stays; look at the mart in warehouse/ and run again"
             )
 
 
-def tenant_daily(columns: tuple[str, ...]) -> Suite:
-    """Return the suite of ``mart_tenant_daily``."""
+def _columns_of(arguments: dict[str, Any]) -> list[str]:
+    names = [arguments[name] for name in ("column", "column_A", "column_B") if name in arguments]
+    return names or list(arguments.get("column_list", ()))
+
+
+def tenant_mart(mart: Relation, ranges: Sequence[Range]) -> Suite:
+    """Return the suite of a tenant's mart: what its contract says, its grain, and where its metrics may lie.
+
+    A text column that ends in ``_key`` is a pseudonym; in any other nothing may look like personal data. A column with
+    both a ``_low`` and a ``_high`` beside it lies between the two.
+    """
     gxe = _great_expectations().expectations
-    counts = ("daily_active_users", "weekly_active_users", "monthly_active_users", "events", "sessions")
+    names = [column.name for column in mart.columns]
+    text = [column.name for column in mart.columns if column.data_type == "varchar"]
+    pseudonyms = [name for name in text if name.endswith("_key")]
+    intervals = [name for name in names if {f"{name}_low", f"{name}_high"} <= set(names)]
     return Suite(
-        "mart_tenant_daily",
-        columns,
-        (),
+        mart.name,
+        tuple(names),
         (
-            gxe.ExpectCompoundColumnsToBeUnique(column_list=["tenant_key", "activity_date"]),
-            gxe.ExpectColumnValuesToMatchRegex(column="tenant_key", regex=PSEUDONYM),
-            *(gxe.ExpectColumnValuesToNotBeNull(column=column) for column in ("activity_date", *counts)),
-            *(gxe.ExpectColumnValuesToBeBetween(column=column, min_value=0) for column in counts),
+            gxe.ExpectCompoundColumnsToBeUnique(column_list=list(mart.grain)),
+            *(gxe.ExpectColumnValuesToMatchRegex(column=name, regex=PSEUDONYM) for name in pseudonyms),
+            *(_nothing_personal(name) for name in text if name not in pseudonyms),
+            *(gxe.ExpectColumnValuesToNotBeNull(column=column.name) for column in mart.columns if column.required),
+            *(
+                gxe.ExpectColumnValuesToBeBetween(
+                    column=each.metric, min_value=_float(each.minimum), max_value=_float(each.maximum)
+                )
+                for each in ranges
+            ),
+            *(
+                gxe.ExpectColumnPairValuesAToBeGreaterThanB(
+                    column_A=upper, column_B=lower, or_equal=True, ignore_row_if="either_value_is_missing"
+                )
+                for name in intervals
+                for lower, upper in ((f"{name}_low", name), (name, f"{name}_high"))
+            ),
         ),
     )
 
 
-def benchmark_features(columns: tuple[str, ...], features: list[str]) -> Suite:
+def benchmark_features(mart: Relation, features: list[str]) -> Suite:
     """Return the suite of ``mart_benchmark_features``; it reads noisy data only."""
     gxe = _great_expectations().expectations
     from great_expectations.expectations.row_conditions import Column
 
     status = Column("status")
+    labels = ("cohort_key", "cohort_industry", "cohort_region", "cohort_size_band", "feature")
     withheld = ["ineligible", "imprecise", "budget"]
     return Suite(
-        "mart_benchmark_features",
-        columns,
-        ("cohort_key", "cohort_industry", "cohort_region", "cohort_size_band", "feature"),
+        mart.name,
+        tuple(column.name for column in mart.columns),
         (
             gxe.ExpectCompoundColumnsToBeUnique(
                 column_list=["period", "period_start", "cohort_level", "cohort_key", "feature"]
             ),
+            *(_nothing_personal(column) for column in labels),
             gxe.ExpectColumnValuesToBeInSet(column="status", value_set=["released", *withheld]),
             gxe.ExpectColumnValuesToBeInSet(column="feature", value_set=features),
             gxe.ExpectColumnValuesToBeBetween(column="rho", strict_min=True, min_value=0, max_value=LARGEST_RHO),
@@ -105,6 +145,16 @@ def benchmark_features(columns: tuple[str, ...], features: list[str]) -> Suite:
             ),
         ),
     )
+
+
+def _nothing_personal(column: str) -> Any:
+    return _great_expectations().expectations.ExpectColumnValuesToNotMatchRegexList(
+        column=column, regex_list=list(PERSONAL_DATA)
+    )
+
+
+def _float(bound: Decimal | None) -> float | None:
+    return None if bound is None else float(bound)
 
 
 def _great_expectations() -> Any:

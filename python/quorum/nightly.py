@@ -13,10 +13,11 @@ from typing import Any
 
 from quorum import (
     anchors,
-    catalog,
+    bundles,
     expiry,
     following,
     forgetting,
+    gate,
     intake,
     landing,
     landing_queue,
@@ -29,6 +30,7 @@ from quorum import (
 from quorum.audit import AuditLog
 from quorum.forgetting import Forgotten
 from quorum.keyring import Keyring
+from quorum.marts import Published
 from quorum.runner import Dbt
 from quorum.workspace import Workspace
 
@@ -225,38 +227,19 @@ class _Night:
 
     def publish(self) -> None:
         """Check the marts, and move readers to a new release if anything changed."""
-        from quorum import expectations
-
-        manifest = self._dbt.manifest()
-        described = {mart: catalog.descriptions(manifest, mart) for mart in (publish.BENCHMARKS, publish.TENANT_DAILY)}
-        columns = {mart: tuple(meaning) for mart, (_, meaning) in described.items()}
+        published = Published.of(self._dbt.manifest())
         self._progress("checking the marts")
-        with warehouse.opened(self.workspace, "tenant", read_only=True) as connection:
-            daily = connection.execute(f"select * from {publish.TENANT_DAILY}").df()
-            bundled = warehouse.rows(
-                connection,
-                "select tenant_key from dim_tenants where listing <> 'default' "
-                "qualify row_number() over (partition by tenant_key order by valid_from desc) = 1 "
-                "and publish_bundle order by tenant_key",
-            )
-        with warehouse.opened(self.workspace, "released", read_only=True) as connection:
-            benchmarks = connection.execute(f"select * from {publish.BENCHMARKS}").df()
-        expectations.check(expectations.tenant_daily(columns[publish.TENANT_DAILY]), daily)
-        keys = catalog_keys(self.workspace)
-        expectations.check(expectations.benchmark_features(columns[publish.BENCHMARKS], keys), benchmarks)
-        self.report.statuses = {str(k): int(v) for k, v in benchmarks["status"].value_counts().items()}
-
+        self.report.statuses = gate.check(self.workspace, published, catalog_keys(self.workspace))
         self._progress("publishing")
-        by_key = {keys.tenant_key: tenant for tenant, keys in self._keyring.tenants().items()}
-        bundles = [publish.Bundle(r["tenant_key"], self._keyring.bundle_key(by_key[r["tenant_key"]])) for r in bundled]
-        publication = publish.Publication(self.workspace, described, self._facts())
+        tenants = bundles.of_tenants(self.workspace, self._keyring)
+        publication = publish.Publication(self.workspace, published, self._facts())
         try:
-            publication.build(bundles, self._progress)
+            publication.build(tenants, self._progress)
             self.report.published = publication.publish()
         except BaseException:
             publication.discard()
             raise
-        self.report.bundles = len(bundles)
+        self.report.bundles = len(tenants)
         self._record_release()
 
     def _record_release(self) -> None:

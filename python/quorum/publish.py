@@ -1,7 +1,7 @@
 """Publishing: a new directory, manifests, fsync, and one symlink that moves.
 
-``published/current`` points to an immutable ``releases/<id>/``. A relation that did not change keeps its file (a
-hard link), and a run that changed nothing makes no release.
+``published/current`` points to an immutable ``releases/<id>/``. A folder whose relations did not change keeps its files
+(hard links), and a run that changed nothing makes no release.
 """
 
 import hashlib
@@ -9,34 +9,26 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from quorum import warehouse
+from quorum import bundles, digests, warehouse
+from quorum.bundles import Bundle
+from quorum.digests import Content
 from quorum.errors import QuorumError, Refused
 from quorum.ledger import Ledger
+from quorum.marts import BENCHMARKS, Published
 from quorum.warehouse import quoted
 from quorum.workspace import Workspace
 
 CROSS_TENANT = "cross_tenant"
-BENCHMARKS = "mart_benchmark_features"
-TENANT_DAILY = "mart_tenant_daily"
+TENANTS = "tenants"
 KEPT_RELEASES = 14
-BLOCK_SIZE = 16384  # the smallest: most bundles are a few kilobytes of rows
 
-Descriptions = dict[str, tuple[str, dict[str, str]]]
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """What a tenant gets: its folder, and the key that opens it (base64 of 32 bytes)."""
-
-    tenant_key: str
-    key: str = field(repr=False)
+Progress = Callable[[str], None]
 
 
 def current(workspace: Workspace) -> Path | None:
@@ -52,11 +44,6 @@ def manifest(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         raise Refused(f"{folder / 'manifest.json'} cannot be read: put the release back") from None
     return content
-
-
-def key_check(key: str) -> str:
-    """Return what a bundle's manifest says of its key (base64): the same key or another, and nothing more."""
-    return hashlib.sha256(b"quorum bundle key" + key.encode()).hexdigest()
 
 
 def sweep(workspace: Workspace) -> None:
@@ -89,26 +76,21 @@ def _previous(workspace: Workspace, release: str) -> str | None:
 class Publication:
     """A release in the making. Nothing of it is seen before ``publish``."""
 
-    def __init__(self, workspace: Workspace, descriptions: Descriptions, facts: dict[str, Any]) -> None:
+    def __init__(self, workspace: Workspace, published: Published, facts: dict[str, Any]) -> None:
         self._workspace = workspace
-        self._descriptions = descriptions
+        self._published = published
         self._facts = facts
         self._last = current(workspace)
         self.id = secrets.token_hex(8)
         self._folder = workspace.published / "releases" / self.id
         self._changed = False
 
-    def build(self, bundles: list[Bundle], progress: Callable[[str], None]) -> None:
+    def build(self, tenants: list[Bundle], progress: Progress) -> None:
         """Write the benchmarks and a bundle for each tenant."""
         self._folder.mkdir(parents=True)
         with warehouse.attached(self._workspace, "tenant", "released") as source:
             self._benchmarks(source)
-            kept = {folder.name for folder in (self._last / "tenants").iterdir()} if self._last else set()
-            for number, bundle in enumerate(bundles, start=1):
-                self._bundle(source, bundle)
-                if number % 100 == 0:
-                    progress(f"{number} of {len(bundles)} bundles")
-        self._changed = self._changed or kept != {bundle.tenant_key for bundle in bundles}
+            self._bundles(source, tenants, progress)
 
     def publish(self) -> str | None:
         """Make it current and return its id; return None, and leave nothing, where nothing changed."""
@@ -144,78 +126,62 @@ class Publication:
     def _benchmarks(self, source: duckdb.DuckDBPyConnection) -> None:
         folder = self._folder / CROSS_TENANT
         folder.mkdir()
-        query = f"select * from released.{BENCHMARKS} order by all"
+        query = f"select * from released.{BENCHMARKS}"
         parquet = folder / f"{BENCHMARKS}.parquet"
-        meaning = {name: text for name, text in self._descriptions[BENCHMARKS][1].items() if text}
+        meaning = {column.name: column.meaning for column in self._published.benchmarks.columns if column.meaning}
         metadata = ", ".join(f"{name}: '{quoted(text)}'" for name, text in meaning.items())
-        source.execute(f"copy ({query}) to '{quoted(parquet)}' (format parquet, kv_metadata {{{metadata}}})")
-        digest = _sha256(parquet)
-        if self._reused(CROSS_TENANT, digest):
+        [(rows,)] = source.execute(
+            f"copy ({query} order by all) to '{quoted(parquet)}' (format parquet, kv_metadata {{{metadata}}})"
+        ).fetchall()
+        contents = {BENCHMARKS: {"rows": rows, "digest": _sha256(parquet)}}
+        if self._reused(folder, contents):
             return
         self._changed = True
-        rows = self._database(source, folder / "benchmarks.duckdb", BENCHMARKS, query, None)
-        self._manifest(folder, {BENCHMARKS: {"rows": rows, "digest": digest}}, self._facts["privacy"])
+        with bundles.staged(source) as stage:
+            stage.add(self._published.benchmarks, query)
+            stage.write(folder / "benchmarks.duckdb")
+        self._manifest(folder, contents, self._facts["privacy"])
 
-    def _bundle(self, source: duckdb.DuckDBPyConnection, bundle: Bundle) -> None:
-        name = f"tenants/{bundle.tenant_key}"
-        folder = self._folder / name
-        folder.mkdir(parents=True)
-        # the key is 128 random bits in hex, so it cannot end the literal
-        query = f"select * from tenant.{TENANT_DAILY} where tenant_key = '{bundle.tenant_key}' order by activity_date"
-        digest = self._digest(source, query)
-        check = key_check(bundle.key)
-        if self._reused(name, digest, check):
+    def _bundles(self, source: duckdb.DuckDBPyConnection, tenants: list[Bundle], progress: Progress) -> None:
+        contents = digests.of_bundles(source, self._published, [bundle.tenant_key for bundle in tenants])
+        changed = []
+        for bundle in tenants:
+            folder = self._folder / TENANTS / bundle.tenant_key
+            folder.mkdir(parents=True)
+            if not self._reused(folder, contents[bundle.tenant_key], bundle.key_check):
+                changed.append(bundle)
+        kept = {folder.name for folder in (self._last / TENANTS).iterdir()} if self._last else set()
+        self._changed |= bool(changed) or kept != {bundle.tenant_key for bundle in tenants}
+        if not changed:
             return
-        self._changed = True
-        rows = self._database(source, folder / "tenant.duckdb", TENANT_DAILY, query, bundle.key)
-        relations = {TENANT_DAILY: {"rows": rows, "digest": digest}}
-        self._manifest(folder, relations, {"exact": True, "key_check": check})
+        with bundles.staged(source) as stage:
+            stage.add_marts(self._published, [bundle.tenant_key for bundle in changed])
+            for number, bundle in enumerate(changed, start=1):
+                folder = self._folder / TENANTS / bundle.tenant_key
+                stage.write(folder / "tenant.duckdb", bundle)
+                privacy = {"exact": True, "key_check": bundle.key_check}
+                self._manifest(folder, contents[bundle.tenant_key], privacy)
+                if number % 100 == 0:
+                    progress(f"{number} of {len(changed)} bundles that changed")
 
-    def _reused(self, name: str, digest: str, key_check: str | None = None) -> bool:
-        """Link the last release's files into this one where they hold the same relation under the same key."""
-        last = self._last / name if self._last else None
+    def _reused(self, folder: Path, contents: Mapping[str, Content], key_check: str | None = None) -> bool:
+        """Link the last release's files into this one where they hold the same relations under the same key."""
+        last = self._last / folder.relative_to(self._folder) if self._last else None
         if last is None or not (last / "manifest.json").is_file():
             return False
         known = manifest(last)
-        if [r["digest"] for r in known["relations"].values()] != [digest]:
-            return False
-        if known["privacy"].get("key_check") != key_check:
+        if known["relations"] != contents or known["privacy"].get("key_check") != key_check:
             return False
         for file in last.iterdir():
-            target = self._folder / name / file.name
+            target = folder / file.name
             target.unlink(missing_ok=True)
             os.link(file, target)
         return True
 
-    def _digest(self, source: duckdb.DuckDBPyConnection, query: str) -> str:
-        """Return the canonical digest of a relation: SHA-256 of plain Parquet under a total order."""
-        scratch = self._workspace.restricted / "spill" / "digest.parquet"
-        source.execute(f"copy ({query}) to '{quoted(scratch)}' (format parquet)")
-        digest = _sha256(scratch)
-        scratch.unlink()
-        return digest
-
-    def _database(
-        self, source: duckdb.DuckDBPyConnection, file: Path, relation: str, query: str, key: str | None
-    ) -> int:
-        """Write one relation with its comments into a new DuckDB file, encrypted where there is a key."""
-        options = [f"block_size {BLOCK_SIZE}"] + ([f"encryption_key '{key}'"] if key else [])
-        source.execute(f"attach '{quoted(file)}' as bundle ({', '.join(options)})")
-        try:
-            source.execute(f"create table bundle.{relation} as {query}")
-            description, columns = self._descriptions[relation]
-            source.execute(f"comment on table bundle.{relation} is '{quoted(description)}'")
-            for column, text in columns.items():
-                source.execute(f"comment on column bundle.{relation}.{column} is '{quoted(text)}'")
-            row = source.execute(f"select count(*) from bundle.{relation}").fetchone()
-        finally:
-            source.execute("detach bundle")
-        return int(row[0]) if row else 0
-
-    def _manifest(self, folder: Path, relations: dict[str, Any], privacy: dict[str, Any]) -> None:
+    def _manifest(self, folder: Path, contents: Mapping[str, Content], privacy: dict[str, Any]) -> None:
         """Describe a folder's own files only: another tenant's volume is nobody's business."""
         files = {p.name: {"sha256": _sha256(p), "bytes": p.stat().st_size} for p in sorted(folder.iterdir())}
-        _write(folder / "manifest.json", {"files": files, "relations": relations, "privacy": privacy})
+        _write(folder / "manifest.json", {"files": files, "relations": contents, "privacy": privacy})
         for file in folder.iterdir():
             _sync(file)
 

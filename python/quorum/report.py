@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from quorum import landing, nightly, publish, warehouse
+from quorum import health, landing, nightly, publish, warehouse
+from quorum.bundles import Bundle
 from quorum.errors import BadInput
 from quorum.keyring import Keyring
 from quorum.ledger import Ledger
+from quorum.marts import BENCHMARKS
 from quorum.mechanisms import epsilon
 from quorum.workspace import Workspace
 
@@ -70,8 +72,8 @@ def _highlights(workspace: Workspace) -> list[dict[str, Any]]:
             connection,
             f"""
             with newest as (
-                select * from {publish.BENCHMARKS}
-                where status = 'released' and period_start = (select max(period_start) from {publish.BENCHMARKS})
+                select * from {BENCHMARKS}
+                where status = 'released' and period_start = (select max(period_start) from {BENCHMARKS})
             ),
             spread as (
                 select feature, max(adoption_share) - min(adoption_share) as spread
@@ -112,21 +114,15 @@ def of_ledger(ledger: Ledger) -> dict[str, Any]:
 
 
 def of_status(workspace: Workspace) -> dict[str, Any]:
-    """Return the current release and the last active day of the tenants, oldest first."""
+    """Return the current release and the state of each tenant's data, the worst first."""
     folder = publish.current(workspace)
     if folder is None:
         raise BadInput("nothing is published yet: `quorum run` makes the first release")
-    with warehouse.opened(workspace, "tenant", read_only=True) as connection:
-        tenants = warehouse.rows(
-            connection,
-            "select tenant_key, max(activity_date) as last_active_day from fct_person_days "
-            "group by tenant_key order by last_active_day, tenant_key",
-        )
     return {
         "published": folder.name,
         "open": workspace.published / "current",
         "benchmarks": publish.manifest(folder / publish.CROSS_TENANT)["relations"],
-        "tenants": tenants,
+        "tenants": health.of_tenants(workspace),
     }
 
 
@@ -138,7 +134,7 @@ def of_keys(workspace: Workspace, keyring: Keyring, tenant: str | None) -> dict[
     tenant_key, key = keyring.of(tenant).tenant_key, keyring.bundle_key(tenant)
     folder = workspace.published / "current" / "tenants" / tenant_key
     # after a rotation the bundle of the last night still wants the key before this one
-    opens = folder.is_dir() and publish.manifest(folder)["privacy"]["key_check"] == publish.key_check(key)
+    opens = folder.is_dir() and publish.manifest(folder)["privacy"]["key_check"] == Bundle(tenant_key, key).key_check
     return {"tenant_key": tenant_key, "bundle_key": key, "bundle": folder / "tenant.duckdb" if opens else None}
 
 
@@ -237,9 +233,9 @@ def _status(found: Mapping[str, Any]) -> str:
         f"Published {found['published']}",
         f"Open      {found['open']}",
         "",
-        f"{len(tenants):,} tenants with activity, the least fresh first",
+        health.headline(tenants),
     ]
-    return "\n".join([*head, _table(tenants[:10])])
+    return "\n".join([*head, _table(health.worst(tenants))] if tenants else head)
 
 
 def _keys(found: Mapping[str, Any]) -> str:
@@ -262,6 +258,7 @@ def _keys(found: Mapping[str, Any]) -> str:
             "  load httpfs;",
             f"  attach '{found['bundle']}' as bundle (read_only, encryption_key '{found['bundle_key']}');",
             "  from bundle.mart_tenant_daily;",
+            "  from bundle.metric_catalog;  -- what each figure of each mart means",
         ]
     else:
         lines.append("no bundle that is published opens with it; the next night may bring one")

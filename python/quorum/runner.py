@@ -1,7 +1,11 @@
 """Running dbt: one parse a process, one invocation per stage of the night."""
 
 import json
+import logging
 import os
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +15,8 @@ from quorum.workspace import Workspace
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
+
+LOG_BYTES = 10 * 2**20
 
 # A project does not change while a process lives, and a workspace does not change its manifest.
 _parsed: dict[Path, "Manifest"] = {}
@@ -57,11 +63,12 @@ class Dbt:
             "--project-dir", str(project), "--profiles-dir", str(project / "profiles"),
             "--vars", json.dumps({"formats": formats()}),
             "--target-path", str(self._home / "target"), "--log-path", str(self._home / "logs"),
-            "--log-level", "none", "--log-level-file", "debug", "--no-use-colors",
+            "--log-level", "none", "--log-level-file", "none", "--no-use-colors", "--no-write-json",
         ]
         # fmt: on
         try:
-            outcome = dbtRunner(manifest=_parsed.get(project)).invoke([command, *arguments, *shared])
+            with self._log() as log:
+                outcome = dbtRunner(_parsed.get(project), [log]).invoke([command, *arguments, *shared])
         finally:
             _close_database()
         if outcome.success:
@@ -78,6 +85,21 @@ class Dbt:
         if failed:
             raise QuorumError(f"dbt {command} failed in {', '.join(failed)}: {where}")
         raise QuorumError(f"dbt {command} failed: {where}")
+
+    @contextmanager
+    def _log(self) -> Iterator[Callable[[Any], None]]:
+        """Write what dbt tells, down to which model was built; its own log makes a line of each statement too."""
+        folder = self._home / "logs"
+        folder.mkdir(parents=True, exist_ok=True)
+        file = RotatingFileHandler(folder / "dbt.log", maxBytes=LOG_BYTES, backupCount=5, encoding="utf-8")
+
+        def write(event: Any) -> None:
+            if event.info.level in ("info", "warn", "error"):
+                line = f"{event.info.ts.ToJsonString()} [{event.info.level:<5}] {event.info.msg}"
+                file.handle(logging.makeLogRecord({"msg": line}))
+
+        with closing(file):
+            yield write
 
 
 def _close_database() -> None:

@@ -29,12 +29,13 @@ class Appearance:
 def appear(rng: np.random.Generator, users: Users, user: Ints, is_later_half: Flags, joins: Flags) -> Appearance:
     """Say how the user of each session is seen; whoever joins may first look around without an account."""
     on_phone = rng.random(len(user)) < 0.3
-    shares_desktop = users.desktop != users.person
+    on_kiosk = users.at_kiosk[user] & ~on_phone & (rng.random(len(user)) < 0.4)
+    on_own_device = ~on_kiosk & (users.desktop == users.person)[user]
     return Appearance(
         on_phone=on_phone,
-        on_kiosk=users.at_kiosk[user] & ~on_phone & (rng.random(len(user)) < 0.4),
+        on_kiosk=on_kiosk,
         renamed=users.renamed[user] & is_later_half,
-        signs_up=joins & ~shares_desktop[user] & (rng.random(len(user)) < 0.4),
+        signs_up=joins & on_own_device & (rng.random(len(user)) < 0.4),
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 
 from quorum.simulate_experiments import EXPERIMENT, VARIANTS, experiment_starts, has_experiment
+from quorum.simulate_robots import events_per_hour
 from quorum.simulate_world import EVENT_NAMES, TIMEZONES, Shape, Tenant
 
 Row = dict[str, str]
@@ -66,7 +67,8 @@ def versions(shape: Shape, tenants: list[Tenant]) -> list[Tenant]:
             later.append(tenant | {"valid_from": str(shape.middle), "timezone": other})
         elif rank % 12 == 4:
             later.append(tenant | {"valid_from": str(shape.middle), "session_timeout_minutes": "45"})
-    return [*tenants, *later]
+    threshold = {"bot_daily_events": str(20 * events_per_hour(shape))}
+    return [tenant | threshold for tenant in (*tenants, *later)]
 
 
 def declared(connection: duckdb.DuckDBPyConnection, shape: Shape, tenants: list[Tenant]) -> Tables:

@@ -16,7 +16,7 @@ from quorum.simulate_rows import BROKEN
 
 # What of the registry decides which events and days count, by table.
 RULES = {
-    "tenants": ("tenant_id", "valid_from", "timezone"),
+    "tenants": ("tenant_id", "valid_from", "timezone", "bot_daily_events"),
     "internal_users": ("tenant_id", "valid_from", "user_id", "anonymous_id", "listed_as"),
     "active_events": ("tenant_id", "valid_from", "event_name"),
 }
@@ -35,7 +35,7 @@ versions as (
     select
         tenant_id,
         timezone,
-        2000 as bot_daily_events,
+        bot_daily_events::integer as bot_daily_events,
         case when is_first then '-infinity' else starts_at end as valid_from_at,
         lead(starts_at, 1, 'infinity') over (partition by tenant_id order by valid_from) as valid_to_at
     from dated

@@ -26,7 +26,7 @@ from quorum.rule_file import (
 )
 
 FUNNEL_STEPS = (2, 10)
-VARIANTS = (2, 10)  # of an experiment; `critical_values.csv` goes as far
+VARIANTS = (2, 10)  # of an experiment: the macro `chi_square_critical` goes as far
 LISTED_AS = ("internal", "test", "bot", "none")  # none: no more
 
 

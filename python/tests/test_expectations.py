@@ -1,13 +1,16 @@
 """The gate: a sound mart passes, each planted fault is named, and no value is ever in the words."""
 
+from collections.abc import Callable
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from quorum import expectations
 from quorum.errors import Refused
+from quorum.expectations import Gate, Range, benchmark_features, tenant_mart
+from quorum.marts import Column, Relation
 
 FEATURES = ["export", "search"]
 
@@ -34,25 +37,60 @@ def benchmarks() -> pd.DataFrame:
     return pd.DataFrame([row, {**row, "feature": "export"}, {**row, **withheld, "cohort_key": "media/us/*"}])
 
 
-def daily() -> pd.DataFrame:
-    counts = dict.fromkeys(
-        ("daily_active_users", "weekly_active_users", "monthly_active_users", "events", "sessions"), 3
-    )
-    days = [date(2026, 3, 1) + timedelta(n) for n in range(3)]
-    return pd.DataFrame([{"tenant_key": "0123456789" * 3 + "ab", "activity_date": day, **counts} for day in days])
+BENCHMARKS = Relation(
+    "mart_benchmark_features", "", tuple(Column(name, "varchar", "", False) for name in benchmarks().columns), ()
+)
+
+# A mart with every kind of column that a tenant's mart has.
+ADOPTION = Relation(
+    "mart_tenant_adoption",
+    "",
+    (
+        Column("tenant_key", "varchar", "", True),
+        Column("account_key", "varchar", "", False),
+        Column("activity_date", "date", "", True),
+        Column("feature", "varchar", "", True),
+        Column("users", "bigint", "", True),
+        Column("change", "bigint", "", False),
+        Column("adoption", "decimal(9, 6)", "", False),
+        Column("adoption_low", "decimal(9, 6)", "", False),
+        Column("adoption_high", "decimal(9, 6)", "", False),
+        Column("state", "varchar", "", False),
+    ),
+    ("tenant_key", "account_key", "activity_date", "feature"),
+)
+RANGES = [
+    Range("users", Decimal(0), None),
+    Range("change", Decimal(-100), Decimal(100)),
+    *(Range(name, Decimal(0), Decimal(1)) for name in ("adoption", "adoption_low", "adoption_high")),
+]
 
 
-def check(frame: pd.DataFrame, columns: tuple[str, ...] | None = None) -> None:
-    of_benchmarks = "feature" in (columns or frame.columns)
-    named = columns or tuple(frame.columns)
-    suite = expectations.benchmark_features(named, FEATURES) if of_benchmarks else expectations.tenant_daily(named)
-    expectations.check(suite, frame)
+def adoption() -> pd.DataFrame:
+    """Two days of an account and one of all of them, on which nobody could have adopted anything."""
+    rate = {"adoption": 0.5, "adoption_low": 0.25, "adoption_high": 0.75, "state": "ok"}
+    no_rate: dict[str, Any] = {**dict.fromkeys(rate), "state": "not_enough_data"}
+    shared = {"tenant_key": "0123456789" * 3 + "ab", "feature": "search", "users": 3, "change": -3}
+    account = {"account_key": "ab" * 16, **shared, **rate}
+    rows = [{**account, "activity_date": date(2026, 3, 1) + timedelta(n)} for n in range(2)]
+    rows[0]["feature"] = "prices of 2026-03-01"
+    rows.append({**account, **no_rate, "account_key": None, "activity_date": date(2026, 3, 1), "users": 0})
+    return pd.DataFrame(rows)[[column.name for column in ADOPTION.columns]]
 
 
-def test_sound_marts_pass() -> None:
-    check(benchmarks())
-    check(daily())
-    check(benchmarks().iloc[:0])
+@pytest.fixture(scope="module")
+def check() -> Callable[[pd.DataFrame], None]:
+    gate, suites = Gate(), {True: tenant_mart(ADOPTION, RANGES), False: benchmark_features(BENCHMARKS, FEATURES)}
+    return lambda frame: gate.check(suites["tenant_key" in frame.columns], frame)
+
+
+Check = Callable[[pd.DataFrame], None]
+
+
+def test_sound_marts_pass(check: Check) -> None:
+    for mart in (benchmarks(), adoption()):
+        check(mart)
+        check(mart.iloc[:0])
 
 
 @pytest.mark.parametrize(
@@ -71,7 +109,7 @@ def test_sound_marts_pass() -> None:
         ("tolerance_points", 6.5),
     ],
 )
-def test_a_fault_in_a_benchmark_is_named_without_its_value(column: str, value: Any) -> None:
+def test_a_fault_in_a_benchmark_is_named_without_its_value(check: Check, column: str, value: Any) -> None:
     frame = benchmarks().astype({column: object})
     frame.loc[0, column] = value
     with pytest.raises(Refused) as refused:
@@ -81,31 +119,55 @@ def test_a_fault_in_a_benchmark_is_named_without_its_value(column: str, value: A
 
 
 @pytest.mark.parametrize("column", ["active_users", "adopters", "adoption_share"])
-def test_a_withheld_row_with_a_figure_is_refused(column: str) -> None:
+def test_a_withheld_row_with_a_figure_is_refused(check: Check, column: str) -> None:
     frame = benchmarks()
     frame.loc[2, column] = 12.0
     with pytest.raises(Refused, match=column):
         check(frame)
 
 
-def test_a_key_that_stands_twice_is_refused() -> None:
-    with pytest.raises(Refused, match="unique"):
-        check(pd.concat([benchmarks(), benchmarks().head(1)]))
+@pytest.mark.parametrize("mart", [benchmarks(), adoption()], ids=["benchmarks", "adoption"])
+class TestBothKinds:
+    def test_a_key_that_stands_twice_is_refused(self, check: Check, mart: pd.DataFrame) -> None:
+        with pytest.raises(Refused, match=r"unique on .*_key, "):
+            check(pd.concat([mart, mart.head(1)]))
 
-
-def test_a_column_more_or_less_is_refused() -> None:
-    columns = tuple(benchmarks().columns)
-    with pytest.raises(Refused, match="columns"):
-        check(benchmarks().assign(email="x"), columns)
-    with pytest.raises(Refused):
-        check(benchmarks().iloc[:, :-1], columns)
+    def test_a_column_more_or_less_or_elsewhere_is_refused(self, check: Check, mart: pd.DataFrame) -> None:
+        for frame in (mart.assign(email="x"), mart.iloc[:, :-1], mart[[*mart.columns[:-2], *mart.columns[:-3:-1]]]):
+            for rows in (frame, frame.iloc[:0]):
+                with pytest.raises(Refused, match="columns_to_match_ordered_list:"):
+                    check(rows)
 
 
 @pytest.mark.parametrize(
-    ("column", "value"), [("tenant_key", "acme"), ("events", -1), ("events", None), ("activity_date", None)]
+    ("column", "value"),
+    [
+        ("tenant_key", "acme"),
+        ("tenant_key", None),
+        ("account_key", "ACME Ltd"),
+        ("activity_date", None),
+        ("feature", None),
+        ("feature", "mia.keller@example.com"),
+        ("feature", "203.0.113.77"),
+        ("feature", "2001:db8:1:2:3::9"),
+        ("state", "call +49 151 2345678"),
+        ("state", "2026-03-017 5550 1234"),
+        ("state", "pricing 2026-03-01: 555-0123-4567"),
+        ("users", None),
+        ("users", -17),
+        ("change", -101),
+        ("change", 101),
+        ("adoption", -0.125),
+        ("adoption", 1.125),
+        ("adoption_low", 0.625),
+        ("adoption_low", -0.125),
+        ("adoption_high", 0.375),
+        ("adoption_high", 1.125),
+    ],
 )
-def test_a_fault_in_the_daily_mart_is_named(column: str, value: Any) -> None:
-    frame = daily().astype({column: object})
+def test_a_fault_in_a_tenants_mart_is_named_without_its_value(check: Check, column: str, value: Any) -> None:
+    frame = adoption().astype({column: object})
     frame.loc[0, column] = value
-    with pytest.raises(Refused, match=column):
+    with pytest.raises(Refused, match=rf"mart_tenant_adoption fails expect_\w+ on .*\b{column}\b") as refused:
         check(frame)
+    assert value is None or str(value) not in str(refused.value)

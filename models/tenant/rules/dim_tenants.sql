@@ -46,6 +46,7 @@ bounded as (
         timezone,
         week_start,
         session_timeout_minutes,
+        freshness_sla_hours,
         benchmark_consent,
         publish_bundle,
         max_users_per_device,

@@ -115,6 +115,9 @@ def plant_everywhere(workspace: Workspace, plant: Planter, unread: Planter) -> N
     """
     theirs, owner, channel = (plant("email") for _ in range(3))
     _register(workspace, theirs, owner, channel)
+    listed = [f"{tenant},2020-01-01,{plant('email')},,internal" for tenant in (LISTED, theirs, "*")]
+    header = "tenant_id,valid_from,user_id,anonymous_id,listed_as"
+    (workspace.registry / "internal_users.csv").write_text("\n".join([header, *listed]))
 
     def line(**given: Any) -> bytes:
         return json.dumps(planted_row(plant, "email", **given)).encode()

@@ -12,6 +12,8 @@ BATCHES = 3
 MINUTE, HOUR, DAY = 60, 3600, 86400
 IN_2099 = 75 * 365 * DAY
 AHEAD = "ahead of its time"
+ACCOUNTS = ("north", "south", None)  # by the minute, so that a copy of an event may be another account's
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 ZONES = ("UTC", "Europe/Lisbon", "America/St_Johns", "Asia/Kolkata", "Pacific/Apia")
 
 Rules = dict[str, str]  # columns of the registry
@@ -34,6 +36,8 @@ class History:
                 event_id,
                 START + timedelta(seconds=seconds),
                 **({"anonymous_id": device} if at else {}),
+                account_id=ACCOUNTS[seconds // MINUTE % 3],
+                feature="search" if seconds // HOUR % 2 else "export",
             )
             for who, event_id, seconds in self.batches[batch]
             for user, at, device in [who.partition("@")]
@@ -110,9 +114,29 @@ BY_HAND = [
     ),
     _of_one_user(AHEAD, [0, IN_2099], [DAY], [2 * DAY]),
     History(
+        "one account goes and one comes",
+        [
+            [("u", f"n{day}", day * DAY) for day in range(0, 50, 2)],
+            [("u", f"s{day}", day * DAY + 61 * MINUTE) for day in range(60, 80)] + [("v", "late", 70 * DAY)],
+            [("v", f"s{day}", day * DAY + MINUTE) for day in range(45, 80, 3)],
+        ],
+    ),
+    History(
         "rules that change",
         [[("u", "a", 0), ("u", "b", 10 * DAY)], [("u", "c", 20 * MINUTE)], [("u", "d", 10 * DAY + 20 * MINUTE)]],
         [{}, {"valid_from": "2024-03-06", "session_timeout_minutes": "10", "timezone": "Asia/Tokyo"}],
+    ),
+    History(
+        "a day that begins again, in another week",
+        [
+            [("u", f"u{day}", day * DAY) for day in range(0, 12, 3)] + [("v", "v", 3 * DAY)],
+            [("v", f"v{hour}", 4 * DAY + hour * HOUR) for hour in (0, 9)] + [("w", "w", 3 * DAY + 16 * HOUR)],
+            [("w", f"w{day}", day * DAY) for day in (4, 9, 16, 30)],
+        ],
+        [
+            {"timezone": "Asia/Tokyo"},
+            {"valid_from": "2024-03-06", "timezone": "America/New_York", "week_start": "sunday"},
+        ],
     ),
 ]
 
@@ -192,7 +216,11 @@ def at_random(number: int, dice: random.Random) -> History:
             # now and then it lands twice, and not as it was
             for batch in dice.choices(range(BATCHES), k=dice.choice([1, 1, 1, 2, 3])):
                 batches[batch].append((user, f"e{step}", seconds + dice.choice([0, 0, 1, MINUTE, 2 * DAY])))
-    rules = {"session_timeout_minutes": str(timeout), "timezone": dice.choice(ZONES)}
+    rules = {
+        "session_timeout_minutes": str(timeout),
+        "timezone": dice.choice(ZONES),
+        "week_start": WEEKDAYS[number % 7],
+    }
     return History(f"random {number}", batches, [rules])
 
 

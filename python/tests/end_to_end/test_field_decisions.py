@@ -16,6 +16,8 @@ from tests.end_to_end.test_new_format import PROJECT
 
 SEED = "seeds/policy/field_policies.csv"
 REDACTED, EVENTS = "models/redaction/int_events_redacted.sql", "models/redaction/_redaction__models.yml"
+TENANT_MART = "models/marts/tenant/_mart_tenant_accounts.yml"
+BENCHMARK = "models/marts/benchmarks/_marts_benchmarks__models.yml"
 CONTRACT = "macros/landing/event_contract.sql"
 Edit = tuple[str, str, str]  # a file, what stands in it, and what is put in its place
 
@@ -41,6 +43,14 @@ PLANTED: dict[str, tuple[list[Edit], str]] = {
     "a mart that shows a field of the tenant plane": (
         [(SEED, "*,feature,label,keep_listed,published", "*,feature,label,keep_listed,tenant")],
         "mart_benchmark_features shows feature, and field feature is for the plane tenant",
+    ),
+    "a mart of a tenant that shows its users": (
+        [(TENANT_MART, "      - {name: health_state,", "      - {name: user_key}\n      - {name: health_state,")],
+        "mart_tenant_accounts shows user_key, and field user_id is for the plane tenant",
+    ),
+    "a benchmark that shows a pseudonym": (
+        [(BENCHMARK, "      - {name: feature,", "      - {name: account_key}\n      - {name: feature,")],
+        "mart_benchmark_features shows account_key, and pseudonyms are for their own tenant alone",
     ),
     "a column that is not redacted": (
         [

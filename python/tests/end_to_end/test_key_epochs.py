@@ -245,7 +245,7 @@ class TestKeysCommand:
             str(workspace.published / "current"), str(release)
         )
         opened = list(places(release / folder, {keys.tenant_key: bundle_keys(workspace)[keys.tenant_key]}))
-        assert any(place.part == publish.TENANT_DAILY for place in opened)
+        assert any(place.part == "mart_tenant_daily" for place in opened)
         other = before["globex-002"].tenant_key
         assert (last / "tenants" / other / "manifest.json").read_bytes() == (
             release / "tenants" / other / "manifest.json"

@@ -32,7 +32,10 @@ RELATIONS = {
     "int_events": EVENTS,
     **{
         relation: f"select * from {relation} order by all"
-        for relation in ("dim_identities", "fct_events", "fct_sessions", "fct_person_days", "mart_tenant_daily")
+        for relation in (
+            *("dim_identities", "fct_events", "fct_sessions", "fct_person_days", "fct_account_days"),
+            *("mart_tenant_daily", "mart_tenant_accounts", "mart_tenant_skew"),
+        )
     },
 }
 ENDINGS = """

@@ -18,12 +18,15 @@ import duckdb
 import pandas as pd
 import pytest
 
-from quorum import nightly, publish
+from quorum import gate, nightly, publish, warehouse
 from quorum.audit import AuditLog
 from quorum.encryption import load_encryption
+from quorum.errors import Refused
 from quorum.keyring import Keyring, TenantKeys
 from quorum.ledger import Ledger
+from quorum.marts import METRIC_CATALOG, Published, Relation
 from quorum.policy import MAX_DELTA, MAX_RHO
+from quorum.runner import Dbt
 from quorum.workspace import Workspace
 from tests.end_to_end import worlds
 from tests.end_to_end.conftest import Night
@@ -31,7 +34,7 @@ from tests.end_to_end.histories import event
 
 WEEKS = [date(2026, 3, 2) + timedelta(days=7 * week) for week in range(4)]
 BENCHMARKS = "select * from mart_benchmark_features order by all"
-DAILY = "select * from mart_tenant_daily order by all"
+BUNDLED = f"select * from {METRIC_CATALOG} where mart like 'mart_tenant_%' order by all"
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +54,12 @@ def bundles(workspace: Workspace, release: Path) -> dict[Path, TenantKeys]:
     """Each bundle, and the keys of the tenant that it is for."""
     keys = Keyring.open(workspace.keyring).tenants().values()
     return {release / "tenants" / each.tenant_key / "tenant.duckdb": each for each in keys}
+
+
+@pytest.fixture(scope="session")
+def marts(workspace: Workspace) -> tuple[Relation, ...]:
+    """What each tenant gets."""
+    return Published.of(Dbt(workspace).manifest()).of_tenants
 
 
 @contextmanager
@@ -169,15 +178,26 @@ def published(release: Path) -> pd.DataFrame:
 
 
 class TestBundles:
-    def test_each_holds_the_rows_of_its_tenant(self, workspace: Workspace, bundles: Mapping[Path, TenantKeys]) -> None:
-        rows = defaultdict(list)
-        for row in worlds.fetch(workspace, "tenant", DAILY):
-            rows[row[0]].append(row)
+    def test_each_holds_the_rows_of_its_tenant(
+        self, workspace: Workspace, bundles: Mapping[Path, TenantKeys], marts: tuple[Relation, ...]
+    ) -> None:
+        """Of every mart, though only the benchmarks' figures are not explained in it."""
+        rows: dict[str, dict[str, list[Any]]] = {mart.name: defaultdict(list) for mart in marts}
+        for mart, of_tenant in rows.items():
+            for row in worlds.fetch(workspace, "tenant", f"select * from {mart} order by all"):
+                of_tenant[row[0]].append(row)
+        metrics = worlds.fetch(workspace, "tenant", BUNDLED)
         for bundle, keys in bundles.items():
+            contents = publish.manifest(bundle.parent)["relations"]
             with opened(bundle, keys.bundle_key) as connection:
-                assert connection.sql("select table_name from duckdb_tables()").fetchall() == [("mart_tenant_daily",)]
-                assert connection.sql(DAILY).fetchall() == rows.pop(keys.tenant_key)
-        assert not rows
+                tables = connection.sql("select table_name from duckdb_tables() order by all").fetchall()
+                assert [name for (name,) in tables] == sorted(contents) == sorted([METRIC_CATALOG, *rows])
+                for mart, of_tenant in rows.items():
+                    found = connection.sql(f"select * from {mart} order by all").fetchall()
+                    assert found == of_tenant.pop(keys.tenant_key, [])
+                    assert contents[mart]["rows"] == len(found)
+                assert connection.sql(BUNDLED).fetchall() == metrics
+        assert not any(rows.values())
 
     def test_the_key_that_is_handed_over_opens_it(self, workspace: Workspace) -> None:
         handed = worlds.quorum(workspace, "keys", "--tenant", "acme-001", "--json")
@@ -203,7 +223,7 @@ class TestBundles:
                 connection.execute(f"attach '{plain}' as plain")
                 connection.execute("copy from database bundle to plain")
                 connection.execute("detach plain")
-            words = [b"mart_tenant_daily", b"weekly_active_users", b"Distinct units", keys.tenant_key.encode()]
+            words = [b"mart_tenant_daily", b"weekly_active_users", b"Distinct persons", keys.tenant_key.encode()]
             assert all(word in plain.read_bytes() for word in words), "they can be found where nothing is encrypted"
             words += [keys.bundle_key, base64.b64encode(keys.bundle_key)]
             assert not [word for word in words if word in bundle.read_bytes()]
@@ -235,7 +255,9 @@ class TestFolder:
             assert not [keys.tenant_key for keys in bundles.values() if keys.tenant_key in text]
             assert not [keys.tenant_id for keys in bundles.values() if keys.tenant_id in text]
 
-    def test_every_column_explains_itself(self, release: Path, bundles: Mapping[Path, TenantKeys]) -> None:
+    def test_every_column_explains_itself(
+        self, release: Path, bundles: Mapping[Path, TenantKeys], marts: tuple[Relation, ...]
+    ) -> None:
         comments = """
             select table_name, comment from duckdb_tables()
             union all
@@ -245,10 +267,11 @@ class TestFolder:
         with duckdb.connect(release / "cross_tenant" / "benchmarks.duckdb", read_only=True) as connection:
             benchmarks = connection.execute(comments).fetchall()
         with opened(bundle, keys.bundle_key) as connection:
-            daily = connection.execute(comments).fetchall()
+            exact = connection.execute(comments).fetchall()
+            metrics = connection.execute(f"select * from {METRIC_CATALOG} limit 1").fetchall()
         assert len(benchmarks) == 1 + len(published(release).columns)
-        assert len(daily) == 1 + 8
-        assert not [name for name, comment in benchmarks + daily if not comment]
+        assert len(exact) == sum(1 + len(mart.columns) for mart in marts) + 1 + len(metrics[0])
+        assert not [name for name, comment in benchmarks + exact if not comment]
         parquet = release / "cross_tenant" / "mart_benchmark_features.parquet"
         metadata = duckdb.execute(f"select decode(key), decode(value) from parquet_kv_metadata('{parquet}')").fetchall()
         assert dict(metadata) == dict(benchmarks[1:])
@@ -260,6 +283,29 @@ class TestFolder:
             assert file.stat().st_mode & 0o777 == 0o600
         for path in (workspace.published, *workspace.published.rglob("*")):
             assert not path.stat().st_mode & 0o022
+
+
+@pytest.mark.parametrize(
+    ("harm", "named"),
+    [
+        ("sessions = -1", "values_to_be_between on sessions"),
+        ("stickiness_low = 1", "a_to_be_greater_than_b on stickiness, stickiness_low"),
+        ("stickiness_state = 'ask ada@example.com'", "not_match_regex_list on stickiness_state"),
+    ],
+)
+def test_a_wrong_mart_does_not_pass(workspace: Workspace, tmp_path: Path, harm: str, named: str) -> None:
+    """By what the warehouse says of its metrics, and the project of its marts."""
+    copy = Workspace(tmp_path)
+    shutil.copytree(workspace.warehouse, copy.warehouse)
+    (copy.restricted / "spill").mkdir(parents=True)
+    marts = Published.of(Dbt(workspace).manifest())
+    features = nightly.catalog_keys(workspace)
+    assert set(gate.check(copy, marts, features)) == {"released", "imprecise", "ineligible"}
+    with warehouse.opened(copy, "tenant") as connection:
+        connection.execute(f"update mart_tenant_daily set {harm} where activity_date = $1", [worlds.LAST_DAY])
+    with pytest.raises(Refused, match=f"mart_tenant_daily fails expect_.*{named}: the last release stays") as refused:
+        gate.check(copy, marts, features)
+    assert "ada" not in str(refused.value)
 
 
 def flip_a_bit(file: Path) -> None:

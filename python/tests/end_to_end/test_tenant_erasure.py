@@ -1,6 +1,5 @@
 """Forgetting a tenant: its rows, its folders, its name and its keys; the others are as if it had never been."""
 
-import csv
 import json
 
 import pytest
@@ -24,10 +23,8 @@ def workspace(simulated_night: Night, tmp_path_factory: pytest.TempPathFactory) 
     folder = workspace.landing / "quorum" / f"tenant={TENANT}"
     worlds.land(workspace, f"{folder.name}/own.jsonl", [event("", "u", "e", worlds.noon(worlds.LAST_DAY))])
     (folder / "notes.txt").write_text(f"of {TENANT}")
-    with (workspace.registry / "tenants.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
     assert worlds.quorum(workspace, "erase", f"--tenant={TENANT}").exit_code == 4, "the registry still lists it"
-    worlds.registered(workspace.root, [row for row in rows if row["tenant_id"] != TENANT])
+    worlds.unregister(workspace, TENANT)
     return workspace
 
 

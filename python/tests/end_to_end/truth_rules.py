@@ -52,8 +52,11 @@ class Rules:
         return event.occurred_at.astimezone(ZoneInfo(self._at(event)["timezone"])).date()
 
     def week_start(self, event: Event) -> date:
-        day = self.local_date(event)
-        return day - DAY * ((day.weekday() - WEEKDAYS.index(self._at(event)["week_start"])) % 7)
+        return _week(self.local_date(event), self._at(event))
+
+    def week_on(self, tenant: str, day: date) -> date:
+        """Return the week of a day on which nothing need have happened."""
+        return _week(day, self._on(tenant, str(day)))
 
     def timeout(self, event: Event) -> timedelta:
         return timedelta(minutes=int(self._at(event)["session_timeout_minutes"]))
@@ -69,19 +72,27 @@ class Rules:
         versions = self._active.get(event.tenant) or self._active.get("*")
         if not versions:
             return True
-        zone = ZoneInfo(self._of(event.tenant)[0][1]["timezone"])
-        begun = [day for day in sorted(versions) if self._midnight({"valid_from": day}, zone) <= event.occurred_at]
+        begun = [day for day in sorted(versions) if self.begins(event.tenant, day) <= event.occurred_at]
         return event.row["event_name"] in versions[begun[-1] if begun else min(versions)]
 
     def listed_as(self, event: Event) -> str | None:
         rows = self._listed.get(event.tenant) or self._listed.get("*", [])
-        zone = ZoneInfo(self._of(event.tenant)[0][1]["timezone"])
         kind, name = event.unit
         column = {"user": "user_id", "device": "anonymous_id"}[kind]
-        begun = [row for row in rows if row[column] == name and self._midnight(row, zone) <= event.occurred_at]
-        if begun:
-            return max(begun, key=lambda row: row["valid_from"])["listed_as"]
+        own = [row for row in rows if row[column] == name]
+        begun = [row for row in own if self.begins(event.tenant, row["valid_from"]) <= event.occurred_at]
+        listed_as = max(begun, key=lambda row: row["valid_from"])["listed_as"] if begun else "none"
+        if listed_as != "none":
+            return listed_as
         return "bot" if ROBOT.search(event.row.get("user_agent") or "") else None
+
+    def begins(self, tenant: str, day: str) -> datetime:
+        """Return the instant at which a day begins by the clock that the tenant has on it."""
+        return self._midnight({"valid_from": day}, ZoneInfo(self._on(tenant, day)["timezone"]))
+
+    def _on(self, tenant: str, day: str) -> dict[str, str]:
+        versions = [row for _, row in self._of(tenant)]
+        return ([row for row in versions if row["valid_from"] <= day] or versions[:1])[-1]
 
     @staticmethod
     def _midnight(row: Mapping[str, str], zone: ZoneInfo) -> datetime:
@@ -94,6 +105,10 @@ class Rules:
         versions = self._of(event.tenant)
         begun = bisect_right(versions, event.occurred_at, key=lambda version: version[0])
         return versions[max(begun - 1, 0)][1]  # the first also covers what came before it
+
+
+def _week(day: date, rules: Mapping[str, str]) -> date:
+    return day - DAY * ((day.weekday() - WEEKDAYS.index(rules["week_start"])) % 7)
 
 
 def read(path: Path) -> list[dict[str, str]]:

@@ -67,6 +67,19 @@ def registered(root: Path, rows: Iterable[Mapping[str, str]]) -> Workspace:
     return Workspace(root)
 
 
+def declare(workspace: Workspace, name: str, columns: str, rows: Iterable[Sequence[str]]) -> None:
+    """Write another file of the registry."""
+    with (workspace.registry / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([columns.split(","), *rows])
+
+
+def unregister(workspace: Workspace, tenant: str) -> None:
+    """Take a tenant out of all files of the registry."""
+    for path in workspace.registry.glob("*.csv"):
+        first, *lines = path.read_text().splitlines(keepends=True)
+        path.write_text("".join([first, *(line for line in lines if not line.startswith(f"{tenant},"))]))
+
+
 def land(
     workspace: Workspace, name: str, rows: Iterable[Mapping[str, Any] | str], source_format: str = "quorum"
 ) -> Path:
@@ -112,11 +125,11 @@ def fetch(workspace: Workspace, plane: str, query: str, parameters: Sequence[Any
         return connection.execute(query, list(parameters)).fetchall()
 
 
-def rows_by_tenant(workspace: Workspace, query: str) -> dict[str, list[tuple[Any, ...]]]:
-    """Return what a query over the tenant plane finds, by tenant id; the tenant's key is its first column."""
+def rows_by_tenant(workspace: Workspace, query: str, plane: str = "tenant") -> dict[str, list[tuple[Any, ...]]]:
+    """Return what a query over a plane finds, by tenant id; the tenant's key is its first column."""
     names = {keys.tenant_key: tenant_id for tenant_id, keys in Keyring.open(workspace.keyring).tenants().items()}
     found = defaultdict(list)
-    for tenant_key, *values in fetch(workspace, "tenant", query):
+    for tenant_key, *values in fetch(workspace, plane, query):
         found[names[tenant_key]].append(tuple(values))
     return dict(found)
 

@@ -1,0 +1,135 @@
+"""What one more day costs the tenant plane: on 7, 30 and 90 days of history, against a build of all of them.
+
+    python bench/tenant.py [--events-per-day 40000] [--days 7 30 90]
+
+Pseudonymous events are made in SQL: sessions of users with devices, accounts and features. Then the tenant stage of a
+night runs over them, its data tests included: once after a day more, and once from nothing. Nothing here is a test.
+"""
+
+import argparse
+import tempfile
+import time
+from datetime import date, timedelta
+from pathlib import Path
+
+from quorum import following, nightly, warehouse
+from quorum.runner import Dbt
+from quorum.simulate import Shape, simulate
+from quorum.workspace import Workspace
+
+FIRST_DAY = date(2025, 1, 1)
+SESSION = 8  # events
+# A user comes every third day, with one of two devices; a tenth of the events happen before anybody signs in.
+EVENTS = """
+insert into int_events by name
+with tenants as (
+    select tenant_key, row_number() over (order by tenant_key) - 1 as number, count(*) over () as total
+    from dim_tenants where listing = 'listed'
+),
+sessions as (
+    select
+        session,
+        hash(session, $day) % $users as user_number,
+        $day::timestamp + cast(hash(session, $day, 1) % 80000 as integer) * interval 1 second as started_at
+    from range($sessions) as numbers (session)
+),
+events as (
+    select
+        *,
+        hash(session, step, $day) as dice,
+        md5(format('user {}', user_number)) as user_token,
+        md5(format('device {} {}', user_number, hash(session, $day) % 2)) as device_token
+    from sessions
+    cross join range($session) as steps (step)
+)
+select
+    tenant_key,
+    md5(format('event {} {} {}', $day, session, step)) as event_key,
+    case when dice % 10 > 0 then user_token else device_token end as unit_key,
+    case when dice % 10 > 0 then user_token end as user_key,
+    device_token as anonymous_key,
+    md5(format('account {}', user_number // 5)) as account_key,
+    (['page_view', 'feature_used', 'signup', 'checkout', 'purchase'])[1 + cast(dice % 5 as integer)] as event_name,
+    case when dice % 5 = 1 then (['search', 'export', 'share'])[1 + cast(dice // 7 % 3 as integer)] end as feature,
+    started_at + cast(step as integer) * interval 90 second as occurred_at,
+    'occurred_at' as occurred_at_rule,
+    occurred_at as received_at,
+    '/app' as url_path,
+    (['search', 'social', null, null])[1 + cast(hash(session) % 4 as integer)] as referrer_channel,
+    'web' as platform,
+    '{"plan":"pro"}' as properties,
+    'quorum' as source_format,
+    $day::varchar as landing_file,
+    session * $session + step as landing_row
+from events
+inner join tenants on tenants.number = user_number % tenants.total
+"""
+CHANGES = """
+insert into int_event_changes
+select tenant_key, unit_key, min(occurred_at), max(occurred_at)
+from tenant.int_events
+where occurred_at >= $first and occurred_at < $last + interval 2 day
+group by tenant_key, unit_key, occurred_at::date
+"""
+
+
+def happen(workspace: Workspace, first: date, days: int, per_day: int) -> None:
+    """Add some days of events to those that are accepted, and say that they are new."""
+    last = first + timedelta(days=days - 1)
+    with warehouse.opened(workspace, "tenant") as connection:
+        for number in range(days):
+            shape = {"sessions": per_day // SESSION, "session": SESSION, "users": 3 * per_day // SESSION}
+            connection.execute(EVENTS, {"day": first + timedelta(days=number), **shape})
+    with warehouse.opened(workspace, "restricted") as connection, warehouse.beside(connection, workspace, "tenant"):
+        connection.execute(CHANGES, {"first": first, "last": last})
+
+
+def built(workspace: Workspace) -> tuple[float, float]:
+    """Build the tenant stage; return its seconds, by the clock and of the processor."""
+    began, used = time.perf_counter(), time.process_time()
+    Dbt(workspace).build("tenant", "tenant")
+    taken = time.perf_counter() - began, time.process_time() - used
+    following.settle(workspace)
+    return taken
+
+
+def forget(workspace: Workspace) -> None:
+    """Drop all that the tenant stage builds; the accepted events stay, as new ones."""
+    with warehouse.opened(workspace, "tenant") as connection:
+        names = "select table_name from duckdb_tables() where regexp_matches(table_name, '^(fct|dim|mart|int)_')"
+        for (name,) in connection.execute(names).fetchall():
+            if name not in ("int_events", "dim_tenants"):
+                connection.execute(f"drop table {name}")
+        [(first, last)] = connection.execute(
+            "select min(occurred_at)::date, max(occurred_at)::date from int_events"
+        ).fetchall()
+    with warehouse.opened(workspace, "restricted") as connection, warehouse.beside(connection, workspace, "tenant"):
+        connection.execute(CHANGES, {"first": first, "last": last})
+
+
+def main() -> None:
+    """Make events, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--events-per-day", type=int, default=40_000)
+    parser.add_argument("--days", type=int, nargs="+", default=[7, 30, 90])
+    options = parser.parse_args()
+    print(f"{'days':>5}{'events':>12}{'all of it':>12}{'one day more':>14}{'ratio':>8}{'of processor':>14}")
+    for days in options.days:
+        with tempfile.TemporaryDirectory() as folder:
+            shape = Shape(tenants=40, users=10, days=2)
+            simulate(Path(folder), shape)
+            workspace = Workspace(Path(folder))
+            nightly.run(workspace, shape.last_day, lambda _step: None)
+            with warehouse.opened(workspace, "tenant") as connection:
+                connection.execute("delete from int_events")
+            happen(workspace, FIRST_DAY, days, options.events_per_day)
+            forget(workspace)
+            whole, of_whole = built(workspace)
+            happen(workspace, FIRST_DAY + timedelta(days=days), 1, options.events_per_day)
+            one, of_one = built(workspace)
+        events = days * options.events_per_day
+        print(f"{days:>5}{events:>12,}{whole:>11.1f}s{one:>13.1f}s{one / whole:>8.2f}{of_one / of_whole:>14.2f}")
+
+
+if __name__ == "__main__":
+    main()

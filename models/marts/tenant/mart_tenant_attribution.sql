@@ -1,0 +1,137 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_affected',
+    on_schema_change='fail',
+    meta={
+        'affected_by': 'int_affected_tenants',
+        'affected_when': 'kept.tenant_key = affected.tenant_key',
+    },
+) }}
+{#- A conversion is a million credits, so that shares of it are whole numbers. -#}
+{%- set whole = 1000000 -%}
+
+with all_touches as (
+
+    select * from {{ ref('int_conversion_touches') }}
+
+),
+
+affected as (
+
+    select * from {{ ref('int_affected_tenants') }}
+
+),
+
+attribution_models as (
+
+    select 'first' as attribution_model
+    union all
+    select 'last' as attribution_model
+    union all
+    select 'linear' as attribution_model
+    union all
+    select 'position' as attribution_model
+
+),
+
+touches as (
+
+    select all_touches.*
+    from all_touches
+    {%- if is_incremental() %}
+    where exists (
+        select 1 from affected
+        where affected.tenant_key = all_touches.tenant_key
+    )
+    {%- endif %}
+
+),
+
+-- what each touch before the last one gets
+shared as (
+
+    select
+        touches.*,
+        attribution_models.attribution_model,
+        case
+            when touches.touch = touches.touches then 0
+            when attribution_models.attribution_model = 'first' then case when touches.touch = 1 then {{ whole }} else 0 end
+            when attribution_models.attribution_model = 'linear' then {{ integer_division(whole, 'touches.touches') }}
+            when attribution_models.attribution_model = 'position' and touches.touches = 2 then {{ whole // 2 }}
+            when attribution_models.attribution_model = 'position' and touches.touch = 1 then {{ whole * 2 // 5 }}
+            when attribution_models.attribution_model = 'position' then {{ integer_division(whole // 5, '(touches.touches - 2)') }}
+            else 0
+        end as portion
+    from touches
+    cross join attribution_models
+
+),
+
+valued as (
+
+    select
+        *,
+        {{ integer_division('value_minor * portion', whole) }} as portion_of_value
+    from shared
+
+),
+
+-- the last one gets the rest, so that nothing is lost in rounding
+credited as (
+
+    select
+        *,
+        case when touch < touches then portion else {{ whole }} - sum(portion) over of_conversion end as credit,
+        case
+            when touch < touches then portion_of_value
+            else value_minor - sum(portion_of_value) over of_conversion
+        end as value_credited
+    from valued
+    window of_conversion as (partition by tenant_key, conversion, unit_key, event_key, attribution_model)
+
+),
+
+by_source as (
+
+    select
+        tenant_key,
+        week_start,
+        conversion,
+        attribution_model,
+        source,
+        cast(cast(sum(credit) as decimal(18, 0)) * cast(0.000001 as decimal(7, 6)) as decimal(18, 6)) as credited_conversions,
+        cast(sum(value_credited) as bigint) as credited_value_minor
+    from credited
+    where credit > 0
+    group by tenant_key, week_start, conversion, attribution_model, source
+
+),
+
+weeks as (
+
+    select
+        tenant_key,
+        week_start,
+        conversion,
+        cast(count(*) as bigint) as conversions
+    from touches
+    where touch = touches
+    group by tenant_key, week_start, conversion
+
+),
+
+final as (
+
+    select
+        by_source.*,
+        weeks.conversions as conversions_in_week,
+        {{ sample_state('weeks.conversions') }} as state
+    from by_source
+    inner join weeks
+        on by_source.tenant_key = weeks.tenant_key
+        and by_source.week_start = weeks.week_start
+        and by_source.conversion = weeks.conversion
+
+)
+
+select * from final

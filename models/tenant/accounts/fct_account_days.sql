@@ -1,0 +1,59 @@
+{{ config(
+    materialized='incremental',
+    meta={
+        'affected_by': 'int_affected_days',
+        'affected_when': 'kept.tenant_key = affected.tenant_key and kept.activity_date = affected.activity_date',
+    },
+) }}
+
+with all_events as (
+
+    select * from {{ ref('fct_events') }}
+
+),
+
+person_days as (
+
+    select * from {{ ref('fct_person_days') }}
+
+),
+
+affected as (
+
+    select * from {{ ref('int_affected_days') }}
+
+),
+
+events as (
+
+    select all_events.*
+    from all_events
+    {%- if is_incremental() %}
+    inner join affected
+        on all_events.tenant_key = affected.tenant_key
+        and all_events.activity_date = affected.activity_date
+    {%- endif %}
+    where all_events.account_key is not null
+
+),
+
+account_days as (
+
+    select
+        events.tenant_key,
+        events.account_key,
+        events.person_key,
+        events.activity_date,
+        events.feature,
+        count(*) as events
+    from events
+    inner join person_days
+        on events.tenant_key = person_days.tenant_key
+        and events.person_key = person_days.person_key
+        and events.activity_date = person_days.activity_date
+    where person_days.is_active
+    group by events.tenant_key, events.account_key, events.person_key, events.activity_date, events.feature
+
+)
+
+select * from account_days

@@ -1,0 +1,58 @@
+"""The tenant plane as a whole: what two nights make of the rows is what one night makes of them."""
+
+import random
+import shutil
+from typing import Any
+
+import pytest
+
+from quorum.workspace import Workspace
+from tests.end_to_end import worlds
+from tests.end_to_end.conftest import Night
+
+# All that is kept of a tenant; of equal rows one stays, and which file it stood in says nothing.
+KEPT = """
+select table_name
+from information_schema.columns
+where column_name = 'tenant_key' and regexp_matches(table_name, '^(dim|fct|mart)_')
+order by all
+"""
+
+
+def tenant_plane(workspace: Workspace) -> dict[str, dict[str, list[tuple[Any, ...]]]]:
+    """Return the rows of each relation that is kept, by tenant."""
+    return {
+        name: worlds.rows_by_tenant(workspace, f"select tenant_key, * exclude (tenant_key) from {name} order by all")
+        for (name,) in worlds.fetch(workspace, "tenant", KEPT)
+    }
+
+
+@pytest.fixture(scope="module")
+def in_batches(product_night: Night, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The files of that night in two nights, in no order."""
+    workspace = worlds.sibling(
+        product_night.workspace, tmp_path_factory.mktemp("in_batches") / "w", keep=lambda _file: False
+    )
+    files = sorted((product_night.workspace.landing / "quorum").iterdir())
+    random.Random(5).shuffle(files)
+    (workspace.landing / "quorum").mkdir()
+    for batch in range(2):
+        for file in files[batch::2]:
+            shutil.copy2(file, workspace.landing / "quorum")
+        worlds.build(workspace)
+    return workspace
+
+
+def test_nights_in_any_order_give_what_one_night_gives(product_night: Night, in_batches: Workspace) -> None:
+    once, batches = tenant_plane(product_night.workspace), tenant_plane(in_batches)
+    assert batches.keys() == once.keys()
+    for relation, rows in once.items():
+        assert batches[relation] == rows, relation
+    marts = {relation: rows for relation, rows in once.items() if relation.startswith("mart_tenant_")}
+    assert [relation for relation, rows in marts.items() if len(rows) < 6] == [], "a tenant is missing"
+
+
+def test_a_night_without_new_rows_changes_nothing(in_batches: Workspace) -> None:
+    before = tenant_plane(in_batches)
+    worlds.build(in_batches)
+    assert tenant_plane(in_batches) == before
