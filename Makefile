@@ -27,6 +27,7 @@ lint: $(VENV)/installed
 bench: $(VENV)/installed
 	$(BIN)/python bench/landing.py
 	$(BIN)/python bench/nightly.py
+	$(BIN)/python bench/tenant.py
 	$(BIN)/python bench/redaction.py
 	$(BIN)/python bench/free_text.py
 
