@@ -45,13 +45,12 @@ counted as (
         and events.person_key = person_days.person_key
         and events.activity_date = person_days.activity_date
     {%- if is_incremental() %}
-    inner join affected
-        on events.tenant_key = affected.tenant_key
-        and events.activity_date = affected.activity_date
+    inner join affected on events.tenant_key = affected.tenant_key and events.activity_date = affected.activity_date
     {%- endif %}
-    where events.listed_as is null
+    where
+        events.listed_as is null
         and person_days.excluded_as is null
-        and exists (select 1 from funnels where funnels.tenant_key = events.tenant_key)
+        and events.tenant_key in (select funnels.tenant_key from funnels)
 
 ),
 
