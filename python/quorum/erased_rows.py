@@ -69,6 +69,7 @@ PASSING = {
         "int_affected_days",
         "int_affected_windows",
         "int_affected_tenants",
+        "int_affected_funnel_weeks",
     ),
 }
 

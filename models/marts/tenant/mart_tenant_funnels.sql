@@ -106,9 +106,7 @@ steps as (
             order by funnel_steps.step
         ) as reached_before
     from weeks
-    inner join funnel_steps
-        on weeks.tenant_key = funnel_steps.tenant_key
-        and weeks.funnel = funnel_steps.funnel
+    inner join funnel_steps on weeks.tenant_key = funnel_steps.tenant_key and weeks.funnel = funnel_steps.funnel
     left join arrivals
         on weeks.tenant_key = arrivals.tenant_key
         and weeks.funnel = arrivals.funnel
@@ -143,9 +141,7 @@ final as (
         {{ microseconds_between('steps.last_entered_at', 'clocks.last_event_at') }}
         <= funnels.window_hours * 3600000000 as is_immature
     from steps
-    inner join funnels
-        on steps.tenant_key = funnels.tenant_key
-        and steps.funnel = funnels.funnel
+    inner join funnels on steps.tenant_key = funnels.tenant_key and steps.funnel = funnels.funnel
     inner join clocks on steps.tenant_key = clocks.tenant_key
 
 )

@@ -1,3 +1,5 @@
+-- the linter cannot read a lambda of two parameters
+-- noqa: disable=PRS
 {{ config(
     materialized='incremental',
     meta={
@@ -32,7 +34,7 @@ in_order as (
         row_number() over (
             partition by events.tenant_key, events.funnel, events.subject_key, events.held_value
             order by events.occurred_at, events.event_key, events.unit_key
-        ) as position
+        ) as event_number
     from events
     {%- if is_incremental() %}
     inner join affected
@@ -51,7 +53,7 @@ entries as (
         in_order.subject_key,
         in_order.held_value,
         in_order.week_start,
-        min(in_order.position) as position,
+        min(in_order.event_number) as event_number,
         min(in_order.occurred_at) as entered_at
     from in_order
     inner join funnels
@@ -79,8 +81,8 @@ followed as (
         entries.entered_at,
         funnels.sequence,
         {{ sorted_list(struct_of({
-            'place': 'later.position - entries.position + 1',
-            'steps': 'case when later.position = entries.position then later.steps & -later.steps else later.steps end',
+            'place': 'later.event_number - entries.event_number + 1',
+            'steps': 'case when later.event_number = entries.event_number then later.steps & -later.steps else later.steps end',
             'instants': '[later.occurred_at]',
         })) }} as events
     from entries
@@ -92,9 +94,9 @@ followed as (
         and entries.funnel = later.funnel
         and entries.subject_key = later.subject_key
         and entries.held_value = later.held_value
-        and entries.position <= later.position
+        and entries.event_number <= later.event_number
         and {{ microseconds_between('entries.entered_at', 'later.occurred_at') }} <= funnels.window_hours * 3600000000
-        and (funnels.sequence <> 'strict' or later.position < entries.position + funnels.steps)
+        and (funnels.sequence <> 'strict' or later.event_number < entries.event_number + funnels.steps)
     group by
         entries.tenant_key, entries.funnel, entries.subject_key, entries.held_value,
         entries.week_start, entries.entered_at, funnels.sequence
@@ -113,14 +115,14 @@ progressed as (
 attempts as (
 
     select
-        tenant_key,
-        funnel,
-        subject_key,
-        held_value,
-        week_start,
-        entered_at,
-        progress.place as steps_done,
-        progress.instants as reached_at
+        progressed.tenant_key,
+        progressed.funnel,
+        progressed.subject_key,
+        progressed.held_value,
+        progressed.week_start,
+        progressed.entered_at,
+        progressed.progress.place as steps_done,
+        progressed.progress.instants as reached_at
     from progressed
 
 )

@@ -45,13 +45,12 @@ counted as (
         and events.person_key = person_days.person_key
         and events.activity_date = person_days.activity_date
     {%- if is_incremental() %}
-    inner join affected
-        on events.tenant_key = affected.tenant_key
-        and events.activity_date = affected.activity_date
+    inner join affected on events.tenant_key = affected.tenant_key and events.activity_date = affected.activity_date
     {%- endif %}
-    where events.listed_as is null
+    where
+        events.listed_as is null
         and person_days.excluded_as is null
-        and exists (select 1 from funnels where funnels.tenant_key = events.tenant_key)
+        and events.tenant_key in (select funnels.tenant_key from funnels)
 
 ),
 
@@ -74,6 +73,7 @@ parts as (
         kinds.event_name,
         kinds.feature,
         funnels.funnel,
+        funnels.sequence,
         funnels.grain,
         funnels.held_property,
         cast(coalesce(sum(power(2, funnel_steps.step - 1)), 0) as bigint) as steps
@@ -86,7 +86,7 @@ parts as (
         and (funnel_steps.feature is null or kinds.feature = funnel_steps.feature)
     group by
         kinds.tenant_key, kinds.event_name, kinds.feature,
-        funnels.funnel, funnels.grain, funnels.held_property, funnels.sequence
+        funnels.funnel, funnels.sequence, funnels.grain, funnels.held_property
     having count(funnel_steps.step) > 0 or funnels.sequence = 'strict'
 
 ),
@@ -97,6 +97,7 @@ of_subjects as (
     select
         counted.tenant_key,
         parts.funnel,
+        parts.sequence,
         case parts.grain when 'account' then counted.account_key else counted.person_key end as subject_key,
         case
             when parts.held_property is null then ''
@@ -126,14 +127,20 @@ with_steps_before as (
             order by occurred_at, event_key, unit_key
         ) as steps_before
     from of_subjects
-    where subject_key is not null and held_value is not null
+    where sequence = 'strict' and subject_key is not null and held_value is not null
+    union all
+    select
+        *,
+        null as steps_before
+    from of_subjects
+    where sequence <> 'strict' and subject_key is not null and held_value is not null
 
 ),
 
--- one event that is no step tears an attempt apart as well as many do, so of those that follow one another on a day one stays
+-- an event that is no step tears an attempt apart as well as many do: of those that follow one another on a day one stays
 thinned as (
 
-    select * exclude (steps_before)
+    select * exclude (sequence, steps_before)
     from with_steps_before
     where steps > 0 or coalesce(steps_before, 1) > 0
 

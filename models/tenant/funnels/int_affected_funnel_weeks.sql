@@ -14,7 +14,7 @@ reaches as (
 
     select
         tenant_key,
-        cast(max({{ integer_division('window_hours + 23', '24') }}) as integer) as days
+        cast(max({{ integer_division('(window_hours + 23)', 24) }}) as integer) as days
     from funnels
     group by tenant_key
 
