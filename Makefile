@@ -22,7 +22,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check python bench
 	$(BIN)/mypy
 	mkdir -p target/lint/warehouse target/lint/restricted
-	QUORUM_WORKSPACE=target/lint $(BIN)/sqlfluff lint models tests --disable-progress-bar
+	QUORUM_WORKSPACE=target/lint $(BIN)/sqlfluff lint models tests --processes 2 --disable-progress-bar
 
 bench: $(VENV)/installed
 	$(BIN)/python bench/landing.py

@@ -110,12 +110,3 @@
 {% macro duckdb__joined_lists(first, second) -%}
     list_concat({{ first }}, {{ second }})
 {%- endmacro %}
-
-{#- Aggregate: the middle value; of an even number of values the lower of the two in the middle, which one of them has. -#}
-{% macro lower_median(value) -%}
-    {{ return(adapter.dispatch('lower_median', 'quorum')(value)) }}
-{%- endmacro %}
-
-{% macro duckdb__lower_median(value) -%}
-    quantile_disc({{ value }}, 0.5)
-{%- endmacro %}

@@ -6,3 +6,8 @@
 {% macro duckdb__discrete_quantile(value, share) -%}
     quantile_disc({{ value }}, {{ share }})
 {%- endmacro %}
+
+{#- Aggregate: the middle value; of an even number of values the lower of the two in the middle. -#}
+{% macro lower_median(value) -%}
+    {{ discrete_quantile(value, 0.5) }}
+{%- endmacro %}

@@ -49,7 +49,7 @@ usual as (
         tenant_key,
         utc_day,
         count(*) as weeks,
-        {{ discrete_quantile('accepted_events', 0.5) }} as usual_events
+        {{ lower_median('accepted_events') }} as usual_events
     from compared
     group by tenant_key, utc_day
 
@@ -60,7 +60,7 @@ spread as (
     select
         compared.tenant_key,
         compared.utc_day,
-        {{ discrete_quantile('abs(compared.accepted_events - usual.usual_events)', 0.5) }} as median_deviation
+        {{ lower_median('abs(compared.accepted_events - usual.usual_events)') }} as median_deviation
     from compared
     inner join usual
         on compared.tenant_key = usual.tenant_key

@@ -5,7 +5,7 @@ from math import sqrt
 
 
 def share(successes: int, trials: int) -> Decimal | None:
-    return _six_places(successes / trials) if trials else None
+    return _six_places(Decimal(successes) / Decimal(trials)) if trials else None
 
 
 def wilson(successes: int, trials: int) -> tuple[Decimal | None, Decimal | None]:
@@ -18,5 +18,5 @@ def wilson(successes: int, trials: int) -> tuple[Decimal | None, Decimal | None]
     return _six_places(max(0, low)), _six_places(min(1, high))
 
 
-def _six_places(value: float) -> Decimal:
+def _six_places(value: float | Decimal) -> Decimal:
     return Decimal(value).quantize(Decimal("0.000001"), ROUND_HALF_UP)
