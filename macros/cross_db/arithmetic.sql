@@ -3,7 +3,7 @@
 {%- endmacro %}
 
 {% macro duckdb__integer_division(dividend, divisor) -%}
-    ({{ dividend }} // {{ divisor }})
+    (({{ dividend }}) // ({{ divisor }}))
 {%- endmacro %}
 
 {#- A text as a double, NULL for what is no finite number below 10^15. -#}
