@@ -22,7 +22,7 @@ affected as (
 
 ),
 
-attribution_models as (
+dealt as (
 
     select 'first' as attribution_model
     union all
@@ -52,18 +52,18 @@ shared as (
 
     select
         touches.*,
-        attribution_models.attribution_model,
+        dealt.attribution_model,
         case
             when touches.touch = touches.touches then 0
-            when attribution_models.attribution_model = 'first' then case when touches.touch = 1 then {{ whole }} else 0 end
-            when attribution_models.attribution_model = 'linear' then {{ integer_division(whole, 'touches.touches') }}
-            when attribution_models.attribution_model = 'position' and touches.touches = 2 then {{ whole // 2 }}
-            when attribution_models.attribution_model = 'position' and touches.touch = 1 then {{ whole * 2 // 5 }}
-            when attribution_models.attribution_model = 'position' then {{ integer_division(whole // 5, '(touches.touches - 2)') }}
+            when dealt.attribution_model = 'first' then case when touches.touch = 1 then {{ whole }} else 0 end
+            when dealt.attribution_model = 'linear' then {{ integer_division(whole, 'touches.touches') }}
+            when dealt.attribution_model = 'position' and touches.touches = 2 then {{ whole // 2 }}
+            when dealt.attribution_model = 'position' and touches.touch = 1 then {{ whole * 2 // 5 }}
+            when dealt.attribution_model = 'position' then {{ integer_division(whole // 5, '(touches.touches - 2)') }}
             else 0
         end as portion
     from touches
-    cross join attribution_models
+    cross join dealt
 
 ),
 
