@@ -19,7 +19,8 @@ from quorum.workspace import Workspace
 
 FIRST_DAY = date(2025, 1, 1)
 SESSION = 8  # events
-# A user comes every third day, with one of two devices; a tenth of the events happen before anybody signs in.
+# A user comes every third day, with one of two devices; a tenth of the events happen before anybody signs in, and one in a
+# hundred is a purchase.
 EVENTS = """
 insert into int_events by name
 with tenants as (
@@ -49,8 +50,15 @@ select
     case when dice % 10 > 0 then user_token end as user_key,
     device_token as anonymous_key,
     md5(format('account {}', user_number // 5)) as account_key,
-    (['page_view', 'feature_used', 'signup', 'checkout', 'purchase'])[1 + cast(dice % 5 as integer)] as event_name,
-    case when dice % 5 = 1 then (['search', 'export', 'share'])[1 + cast(dice // 7 % 3 as integer)] end as feature,
+    case
+        when dice // 16 % 1000 < 4 then 'signup'
+        when dice // 16 % 1000 < 10 then 'onboarding_step'
+        when dice // 16 % 1000 < 20 then 'checkout'
+        when dice // 16 % 1000 < 30 then 'purchase'
+        when dice // 16 % 1000 < 500 then 'feature_used'
+        else 'page_view'
+    end as event_name,
+    case when event_name = 'feature_used' then (['search', 'export', 'share'])[1 + cast(dice // 7 % 3 as integer)] end as feature,
     started_at + cast(step as integer) * interval 90 second as occurred_at,
     'occurred_at' as occurred_at_rule,
     occurred_at as received_at,

@@ -70,6 +70,7 @@ PASSING = {
         "int_affected_windows",
         "int_affected_tenants",
         "int_affected_funnel_weeks",
+        "int_affected_conversion_weeks",
     ),
 }
 

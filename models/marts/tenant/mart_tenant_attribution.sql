@@ -3,8 +3,9 @@
     incremental_strategy='replace_affected',
     on_schema_change='fail',
     meta={
-        'affected_by': 'int_affected_tenants',
-        'affected_when': 'kept.tenant_key = affected.tenant_key',
+        'affected_by': 'int_affected_conversion_weeks',
+        'affected_when': 'kept.tenant_key = affected.tenant_key '
+            'and kept.week_start between affected.first_week and affected.last_week',
     },
 ) }}
 {#- A conversion is a million credits, so that shares of it are whole numbers. -#}
@@ -18,7 +19,7 @@ with all_touches as (
 
 affected as (
 
-    select * from {{ ref('int_affected_tenants') }}
+    select * from {{ ref('int_affected_conversion_weeks') }}
 
 ),
 
@@ -42,6 +43,7 @@ touches as (
     where exists (
         select 1 from affected
         where affected.tenant_key = all_touches.tenant_key
+            and all_touches.week_start between affected.first_week and affected.last_week
     )
     {%- endif %}
 

@@ -1,8 +1,9 @@
 {{ config(
     materialized='incremental',
     meta={
-        'affected_by': 'int_affected_tenants',
-        'affected_when': 'kept.tenant_key = affected.tenant_key',
+        'affected_by': 'int_affected_conversion_weeks',
+        'affected_when': 'kept.tenant_key = affected.tenant_key '
+            'and kept.week_start between affected.first_week and affected.last_week',
     },
 ) }}
 
@@ -26,7 +27,7 @@ person_days as (
 
 affected as (
 
-    select * from {{ ref('int_affected_tenants') }}
+    select * from {{ ref('int_affected_conversion_weeks') }}
 
 ),
 
@@ -38,6 +39,7 @@ in_reach as (
     where exists (
         select 1 from affected
         where affected.tenant_key = conversions.tenant_key
+            and conversions.week_start between affected.first_week and affected.last_week
     )
     {%- endif %}
 

@@ -4,7 +4,7 @@
     materialized='incremental',
     meta={
         'affected_by': 'int_affected_funnel_weeks',
-        'affected_when': 'kept.tenant_key = affected.tenant_key '
+        'affected_when': 'kept.tenant_key = affected.tenant_key and kept.funnel = affected.funnel '
             'and kept.week_start between affected.first_week and affected.last_week',
     },
 ) }}
@@ -39,6 +39,7 @@ in_order as (
     {%- if is_incremental() %}
     inner join affected
         on events.tenant_key = affected.tenant_key
+        and events.funnel = affected.funnel
         and events.activity_date >= affected.first_week - 2
     {%- endif %}
 
@@ -62,6 +63,7 @@ entries as (
     {%- if is_incremental() %}
     inner join affected
         on in_order.tenant_key = affected.tenant_key
+        and in_order.funnel = affected.funnel
         and in_order.week_start between affected.first_week and affected.last_week
     {%- endif %}
     where in_order.steps % 2 = 1 or funnels.sequence = 'any'

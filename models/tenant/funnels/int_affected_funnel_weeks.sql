@@ -1,3 +1,5 @@
+{%- set attempts = built('fct_funnel_attempts') -%}
+
 with days as (
 
     select * from {{ ref('int_affected_days') }}
@@ -10,13 +12,40 @@ funnels as (
 
 ),
 
+spans as (
+
+    select
+        tenant_key,
+        min(activity_date) as first_day,
+        max(activity_date) as last_day
+    from days
+    group by tenant_key
+
+),
+
+-- a funnel that is declared no more leaves its attempts behind
 reaches as (
 
     select
         tenant_key,
-        cast(max({{ integer_division('(window_hours + 23)', 24) }}) as integer) as days
-    from funnels
-    group by tenant_key
+        funnel,
+        max(days) as days
+    from (
+        select
+            tenant_key,
+            funnel,
+            cast({{ integer_division('window_hours + 23', 24) }} as integer) as days
+        from funnels
+        {%- if attempts %}
+        union all
+        select distinct
+            tenant_key,
+            funnel,
+            0 as days
+        from {{ attempts }}
+        {%- endif %}
+    ) as known
+    group by tenant_key, funnel
 
 ),
 
@@ -25,12 +54,12 @@ reaches as (
 weeks as (
 
     select
-        days.tenant_key,
-        min(days.activity_date) - coalesce(max(reaches.days), 0) - 8 as first_week,
-        max(days.activity_date) + 2 as last_week
-    from days
-    left join reaches on days.tenant_key = reaches.tenant_key
-    group by days.tenant_key
+        spans.tenant_key,
+        reaches.funnel,
+        spans.first_day - reaches.days - 8 as first_week,
+        spans.last_day + 2 as last_week
+    from spans
+    inner join reaches on spans.tenant_key = reaches.tenant_key
 
 )
 
