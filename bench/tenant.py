@@ -19,8 +19,8 @@ from quorum.workspace import Workspace
 
 FIRST_DAY = date(2025, 1, 1)
 SESSION = 8  # events
-# A user comes every third day, with one of two devices; a tenth of the events happen before anybody signs in, and one in a
-# hundred is a purchase.
+# A user comes every third day, with one of two devices. A tenth of the events happen before anybody signs in, and
+# one in a hundred is a purchase.
 EVENTS = """
 insert into int_events by name
 with tenants as (
@@ -58,7 +58,7 @@ select
         when dice // 16 % 1000 < 500 then 'feature_used'
         else 'page_view'
     end as event_name,
-    case when event_name = 'feature_used' then (['search', 'export', 'share'])[1 + cast(dice // 7 % 3 as integer)] end as feature,
+    case when event_name = 'feature_used' then (['search', 'export'])[1 + cast(dice // 7 % 2 as int)] end as feature,
     started_at + cast(step as integer) * interval 90 second as occurred_at,
     'occurred_at' as occurred_at_rule,
     occurred_at as received_at,
