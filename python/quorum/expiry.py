@@ -195,6 +195,8 @@ def expire_fields(workspace: Workspace, keyring: Keyring) -> None:
 
 def _spelt(field: str) -> tuple[str, str, str]:
     """Return a field's column in ``int_events``, when it holds the field, and what it is without it."""
+    if field == "user_agent":  # that a robot sent it says nothing of a person, and metrics go by it
+        return COLUMNS[field], f"events.{COLUMNS[field]} <> 'robot'", "null"
     if field in COLUMNS:
         column = COLUMNS[field]
         return column, f"events.{column} is not null", "null"

@@ -68,8 +68,11 @@ in_reach as (
 -- one step up, one step down, and a running sum counts distinct persons without a self-join
 steps as (
 
-    {{ rolling_step('activity_date', active=1, weekly=1, monthly=1, new='case when previous_active_date is null then 1 else 0 end',
-        resurrected='case when previous_active_date < activity_date - 27 then 1 else 0 end') }}
+    {{ rolling_step(
+        'activity_date', active=1, weekly=1, monthly=1,
+        newcomers='case when previous_active_date is null then 1 else 0 end',
+        resurrected='case when previous_active_date < activity_date - 27 then 1 else 0 end'
+    ) }}
     union all
     {{ rolling_step('least(activity_date + 7, next_active_date)', weekly=-1) }}
     union all
@@ -83,7 +86,7 @@ daily_steps as (
         tenant_key,
         activity_date,
         sum(active) as active,
-        sum(new) as new,
+        sum(newcomers) as newcomers,
         sum(resurrected) as resurrected,
         sum(weekly) as weekly,
         sum(monthly) as monthly
@@ -110,7 +113,7 @@ rolled as (
         days.tenant_key,
         days.activity_date,
         coalesce(daily_steps.active, 0) as active,
-        coalesce(daily_steps.new, 0) as new,
+        coalesce(daily_steps.newcomers, 0) as newcomers,
         coalesce(daily_steps.resurrected, 0) as resurrected,
         coalesce(sum(daily_steps.weekly) over so_far, 0) as weekly,
         coalesce(sum(daily_steps.monthly) over so_far, 0) as monthly
@@ -134,7 +137,7 @@ final as (
         cast(rolled.active as bigint) as daily_active_users,
         cast(rolled.weekly as bigint) as weekly_active_users,
         cast(rolled.monthly as bigint) as monthly_active_users,
-        cast(rolled.new as bigint) as new_users,
+        cast(rolled.newcomers as bigint) as new_users,
         cast(rolled.resurrected as bigint) as resurrected_users
     from rolled
     inner join ranges

@@ -37,7 +37,7 @@ with_gap as (
     select
         *,
         {{ microseconds_since_last('occurred_at', 'event_key', 'tenant_key, person_key') }} as gap_us,
-        row_number() over (partition by tenant_key, person_key order by occurred_at, event_key) as position
+        row_number() over (partition by tenant_key, person_key order by occurred_at, event_key) as event_number
     from to_cut
 
 ),
@@ -58,7 +58,7 @@ numbered as (
         *,
         sum(case when is_start then 1 else 0 end) over (
             partition by tenant_key, person_key
-            order by position
+            order by event_number
             rows between unbounded preceding and current row
         ) as session_number
     from marked
@@ -77,10 +77,10 @@ sessions as (
         count(*) as events,
         {{ integer_division(microseconds_between('min(occurred_at)', 'max(occurred_at)'), 1000) }} as duration_ms,
         {{ integer_division('coalesce(sum(case when not is_start then least(gap_us, 300000000) end), 0)', 1000) }} as engaged_ms,
-        {{ first_by('url_path', 'position') }} as entry_path,
-        {{ last_by('url_path', 'position') }} as exit_path,
+        {{ first_by('url_path', 'event_number') }} as entry_path,
+        {{ last_by('url_path', 'event_number') }} as exit_path,
         coalesce(max(case when is_start then referrer_channel end), 'direct') as source,
-        {{ first_by('platform', 'position') }} as platform,
+        {{ first_by('platform', 'event_number') }} as platform,
         {{ microseconds_between('min(occurred_at)', 'max(occurred_at)') }} > 86400000000 as is_runaway
     from numbered
     group by tenant_key, person_key, session_number

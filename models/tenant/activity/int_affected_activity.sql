@@ -47,7 +47,8 @@ events as (
     from all_events
     where exists (
         select 1 from affected
-        where affected.tenant_key = all_events.tenant_key
+        where
+            affected.tenant_key = all_events.tenant_key
             and affected.unit_key = all_events.unit_key
             and all_events.occurred_at between affected.range_start and affected.range_end
     )

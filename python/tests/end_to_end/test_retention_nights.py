@@ -21,7 +21,8 @@ LAST_DAY = worlds.LAST_DAY
 def sent(days_ago: int, event_id: str, **more: Any) -> dict[str, Any]:
     instant = worlds.noon(LAST_DAY - timedelta(days=days_ago))
     mark = f"somebody-{event_id}@leak.example"
-    return event("acme", mark, event_id, instant, url="https://app.example/search", properties={"plan": "pro"}, to=mark)
+    sent = {"url": "https://app.example/search", "user_agent": "Firefox/1", "properties": {"plan": "pro"}, "to": mark}
+    return event("acme", mark, event_id, instant, **sent | more)
 
 
 def night(workspace: Workspace, later: int) -> nightly.Report:
@@ -43,13 +44,18 @@ def urls(workspace: Workspace) -> list[tuple[Any, ...]]:
     return worlds.fetch(workspace, "tenant", query, [LAST_DAY])
 
 
+def agents(workspace: Workspace) -> list[tuple[Any, ...]]:
+    query = "select cast(occurred_at as date) - ?, user_agent_family from int_events order by all"
+    return worlds.fetch(workspace, "tenant", query, [LAST_DAY])
+
+
 def test_rows_and_fields_go_when_their_time_has_come(tmp_path: Path) -> None:
     workspace = worlds.registered(
         tmp_path,
         [registered(tenant, retention_days=days) for tenant, days in (("acme", "30"), ("globex", "365"), ("*", "30"))],
     )
-    (workspace.registry / "retention.csv").write_text(f"tenant_id,class,days\nacme,url,{URL_DAYS}\n")
-    old = sent(DAYS - 2, "old")
+    (workspace.registry / "retention.csv").write_text(f"tenant_id,class,days\nacme,url,{URL_DAYS}\nacme,user_agent,3\n")
+    old = sent(DAYS - 2, "old", user_agent="SomeBot/1")
     worlds.land(workspace, "old.jsonl", [old, old | {"received_at": None}, '{"cut short": "somebody-cut@leak.example"'])
     theirs = sent(DAYS + 9, "theirs") | {"tenant_id": "globex"}
     worlds.land(workspace, "both.jsonl", [sent(5, "new"), theirs, sent(DAYS, "gone"), sent(-90, "to come")])
@@ -59,6 +65,7 @@ def test_rows_and_fields_go_when_their_time_has_come(tmp_path: Path) -> None:
         "accepted": 3, "duplicate": 1, "expired": 1, "unparsable": 1, "future_timestamp": 1,
     }  # fmt: skip
     assert urls(workspace) == [(-DAYS - 9, True), (2 - DAYS, False), (-5, True)]
+    assert agents(workspace) == [(-DAYS - 9, "firefox"), (2 - DAYS, "robot"), (-5, None)], "a robot stays one"
 
     second = night(workspace, 2)
     assert reasons(second) == {"accepted": 2, "expired": 3, "unparsable": 1, "future_timestamp": 1}
