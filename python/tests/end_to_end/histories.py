@@ -43,6 +43,10 @@ class History:
             for user, at, device in [who.partition("@")]
         ]
 
+    def accepted(self) -> int:
+        """Return how many events there are, whose copies are one: of a user, or of a device where no user is named."""
+        return len({(who.partition("@")[0] or who, event_id) for batch in self.batches for who, event_id, _ in batch})
+
     def registered(self) -> Iterator[Rules]:
         return (registered(self.tenant, **version) for version in self.versions)
 
@@ -228,4 +232,4 @@ def at_random(number: int, dice: random.Random) -> History:
 def histories(seed: int) -> list[History]:
     dice = random.Random(seed)
     of_users = BY_HAND + [at_random(number, dice) for number in range(30)]
-    return of_users + OF_PERSONS + [of_persons_at_random(number, dice) for number in range(30)]
+    return of_users + OF_PERSONS + [of_persons_at_random(number, dice) for number in range(20)]

@@ -42,7 +42,7 @@ PLANTED: dict[str, tuple[list[Edit], str]] = {
     ),
     "a mart that shows a field of the tenant plane": (
         [(SEED, "*,feature,label,keep_listed,published", "*,feature,label,keep_listed,tenant")],
-        "mart_benchmark_features shows feature, and field feature is for the plane tenant",
+        "mart_tenant_features shows feature, and field feature is for the plane tenant",
     ),
     "a mart of a tenant that shows its users": (
         [(TENANT_MART, "      - {name: health_state,", "      - {name: user_key}\n      - {name: health_state,")],

@@ -122,7 +122,7 @@ class TestOneNight:
     def test_a_future_event_keeps_nothing_out(self, in_batches: Night, tenants: list[History]) -> None:
         """It lands in the first night, so a watermark made of it would stand against all that comes later."""
         counts = {tenant: len(rows) for tenant, rows in worlds.rows_by_tenant(in_batches.workspace, EVENTS).items()}
-        sent = {tenant.tenant: len({row[:2] for batch in tenant.batches for row in batch}) for tenant in tenants}
+        sent = {tenant.tenant: tenant.accepted() for tenant in tenants}
         assert counts == sent | {AHEAD: sent[AHEAD] - 1}
         assert in_batches.report.reasons == {"future_timestamp": 1}
 
@@ -137,13 +137,13 @@ class TestIncrements:
         self, seed: int, at_once: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Rows in any order in other files, files in any order over nights that have several batches each."""
-        monkeypatch.setenv("QUORUM_BATCH_ROWS", "150")
+        monkeypatch.setenv("QUORUM_BATCH_ROWS", "400")
         dice = random.Random(seed)
         workspace = worlds.sibling(at_once.workspace, tmp_path, keep=lambda _file: False)
         lines = [line for file in (at_once.workspace.landing / "quorum").iterdir() for line in file.open()]
         dice.shuffle(lines)
         while lines:
-            night = [lines.pop() for _ in range(min(len(lines), dice.randrange(50, 400)))]
+            night = [lines.pop() for _ in range(min(len(lines), dice.randrange(400, 1200)))]
             for number in range(1, 4):
                 worlds.land(
                     workspace, f"{len(lines)}-{number}.jsonl", (line.strip() for line in night[number - 1 :: 3])
