@@ -386,9 +386,10 @@ def changed_around(tenant: str, lines: list[str], others: list[str], dice: rando
             yield from [line, json.dumps(row | changes | {"event_id": f"new {line}"})][:fate]
 
 
-def test_other_tenants_change_nothing(simulated_night: Night, tmp_path: Path) -> None:
+@pytest.mark.parametrize("seed", [3, *(pytest.param(n, marks=pytest.mark.soak) for n in range(4, 203))])
+def test_other_tenants_change_nothing(seed: int, simulated_night: Night, tmp_path: Path) -> None:
     tenant, *others = "globex-002", "acme-001", "initech-003", "umbra-004"  # the first shares people with the second
-    dice = random.Random(3)
+    dice = random.Random(seed)
     workspace = worlds.sibling(simulated_night.workspace, tmp_path, keep=lambda _file: False)
     for file in sorted((simulated_night.workspace.landing / "quorum").iterdir()):
         lines = gzip.decompress(file.read_bytes()).decode().splitlines()
