@@ -8,9 +8,10 @@ from quorum.errors import BadInput
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
-BENCHMARKS = "mart_benchmark_features"
+BENCHMARKS = "mart_benchmarks"  # every figure of every release; the others are views of some
 METRIC_CATALOG = "metric_catalog"
-TENANT_MARTS = ["marts", "tenant"]  # the folder below models/
+TENANT_MARTS = ["marts", "tenant"]  # folders below models/
+BENCHMARK_MARTS = ["marts", "benchmarks"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Published:
 
     of_tenants: tuple[Relation, ...]
     metric_catalog: Relation
-    benchmarks: Relation
+    benchmarks: tuple[Relation, ...]
 
     @property
     def names(self) -> list[str]:
@@ -48,7 +49,7 @@ class Published:
 
     @classmethod
     def of(cls, manifest: "Manifest") -> "Published":
-        """Find them: every model of ``models/marts/tenant`` is one that each tenant gets."""
+        """Find them: each tenant gets every model of ``models/marts/tenant``, everybody those of ``benchmarks``."""
         tests = [node for node in manifest.nodes.values() if getattr(node, "test_metadata", None)]
         grains = {
             test.attached_node: tuple(test.test_metadata.kwargs["columns"])
@@ -65,12 +66,18 @@ class Published:
             for node in manifest.nodes.values()
             if node.resource_type in ("model", "seed")
         }
-        names = [n.name for n in manifest.nodes.values() if n.resource_type == "model" and n.fqn[1:3] == TENANT_MARTS]
+        models = [node for node in manifest.nodes.values() if node.resource_type == "model"]
+        names = sorted(model.name for model in models if model.fqn[1:3] == TENANT_MARTS)
+        benchmarks = sorted(model.name for model in models if model.fqn[1:3] == BENCHMARK_MARTS)
         for name in names:
             # a bundle takes its tenant's rows by it
             if relations[name].grain[:1] != ("tenant_key",):
                 raise BadInput(f"{name}: a tenant's mart has a unique_key test whose first column is tenant_key")
-        return cls(tuple(relations[name] for name in sorted(names)), relations[METRIC_CATALOG], relations[BENCHMARKS])
+        return cls(
+            tuple(relations[name] for name in names),
+            relations[METRIC_CATALOG],
+            tuple(relations[name] for name in benchmarks),
+        )
 
 
 def _column(column: Any) -> Column:

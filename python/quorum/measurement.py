@@ -1,24 +1,25 @@
-"""Two-stage measurement of one release over one period: bounded integers in, noisy answer out.
+"""Two-stage measurement of one release over one period: bounded integers in, noisy integers out.
 
-Stage 1 measures every atom, ungated, and draws the set E of eligible atoms; atoms that are withheld because their
-contributors have just changed by a few are left out of it. Stage 2 measures the parents as sums
-over E alone, so that no difference between two published figures holds less than a quorum. The proofs are in
-docs/privacy-model.md.
+Stage 1 measures every group (an atom, or a segment of one), ungated, and draws the set E of eligible groups; atoms
+that are withheld because their contributors have just changed by a few are left out of it. Stage 2 measures the
+parents, level by level, as sums over E alone, so that no difference between two published figures holds less than a
+quorum. The proofs are in docs/privacy-model.md.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from decimal import ROUND_FLOOR, Decimal
 from fractions import Fraction
 from typing import Any
 
 from quorum import mechanisms
+from quorum.bounding import COUNT, Layout
 from quorum.errors import Refused
-from quorum.policy import Spec, count_scale, sensitivity
+from quorum.policy import Spec
 
 MECHANISM = "discrete Gaussian on bounded integers (OpenDP), zCDP"
-COUNT = "active_users"
-ADOPTERS = "adopters"
+ATOM = "atom"
 ALL = "all"
 
 Noise = Callable[[Sequence[int], float], list[int]]
@@ -34,57 +35,85 @@ class Cohort:
     region: str
     size_band: str
 
-    @classmethod
-    def everyone(cls) -> "Cohort":
-        return cls("*/*/*", ALL, "*", "*", "*")
+
+@dataclass(frozen=True)
+class Group:
+    """The units of one atom that are in one segment; ``segment`` is None where a release has none."""
+
+    atom: str
+    segment: str | None
+
+    @property
+    def id(self) -> str:
+        return self.atom if self.segment is None else f"{self.atom} {self.segment}"
 
 
 @dataclass(frozen=True)
 class Cells:
-    """The bounded cells of one period: per atom a vector of the count and one cell per key, in units of the spec.
+    """The bounded cells of one period: per group a vector of the count and one value per cell of the layout.
 
-    Atoms ``in_transition`` (by their keys, learnt from the registry alone) are measured like all and never eligible.
+    ``parents`` are the unions of atoms that are measured too, by their atoms' keys; those of one level are disjoint.
+    Atoms ``in_transition`` (learnt from the registry alone) are measured like all and never eligible.
     """
 
-    keys: tuple[str, ...]
-    atoms: dict[Cohort, tuple[int, ...]]
+    atoms: tuple[Cohort, ...]
+    parents: dict[Cohort, frozenset[str]]
+    segments: tuple[str | None, ...]
+    vectors: dict[Group, tuple[int, ...]]
     in_transition: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        if any(len(vector) != 1 + len(self.keys) for vector in self.atoms.values()):
-            raise ValueError("an atom's vector is the count and one cell per key")
+        if set(self.vectors) != set(self.groups):
+            raise ValueError("each atom has a vector per segment")
+        for level in self.levels:
+            members = [atom for each, atoms in self.parents.items() if each.level == level for atom in atoms]
+            if len(set(members)) < len(members):
+                raise ValueError(f"an atom is in two parents of level {level}")
+
+    @property
+    def groups(self) -> list[Group]:
+        """All groups, in the order in which they are measured."""
+        return [Group(atom.key, segment) for atom in self.atoms for segment in self.segments]
+
+    @property
+    def levels(self) -> list[str]:
+        """The levels of the parents, in the order in which they are measured."""
+        return sorted({parent.level for parent in self.parents})
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The noise that a spec asks for, before anything is drawn."""
+    """The noise that a spec asks for, before anything is drawn. Scales are in units of the vector."""
 
     sensitivity: float
     count_scale: int
     atom_scale: float
-    parent_scale: float
+    parent_scale: float  # of each level
     delta_gate: float
 
     @classmethod
-    def of(cls, spec: Spec, key_count: int) -> "Plan":
-        distance = sensitivity(spec, key_count)
+    def of(cls, spec: Spec, layout: Layout) -> "Plan":
+        """Plan the noise; the levels of parents share ``rho_parents``."""
+        distance = layout.sensitivity
         atom_scale = mechanisms.gaussian_scale(distance, spec.rho_atoms)
         delta_gate = mechanisms.tail(float(spec.gate_z), atom_scale)
         if delta_gate >= spec.delta:
             raise Refused(
                 f"release {spec.name}: delta is {spec.delta}, and the gate alone takes {delta_gate:.3g}: raise gate_z"
             )
+        # rounded down, so that the levels together cost no more than is charged
+        share = (spec.rho_parents / len(spec.levels)).quantize(Decimal("1e-15"), rounding=ROUND_FLOOR)
         return cls(
             sensitivity=distance,
-            count_scale=count_scale(spec, key_count),
+            count_scale=layout.count_scale,
             atom_scale=atom_scale,
-            parent_scale=mechanisms.gaussian_scale(distance, spec.rho_parents),
+            parent_scale=mechanisms.gaussian_scale(distance, share),
             delta_gate=delta_gate,
         )
 
 
-def eligible_atoms(spec: Spec, plan: Plan, exact: Sequence[int], noisy: Sequence[int]) -> list[bool]:
-    """Return which atoms are a quorum beyond doubt: the exact count is, and the noisy one by z sigma."""
+def eligible_groups(spec: Spec, plan: Plan, exact: Sequence[int], noisy: Sequence[int]) -> list[bool]:
+    """Return which groups are a quorum beyond doubt: the exact count is, and the noisy one by z sigma."""
     quorum = spec.quorum * plan.count_scale
     # exact, as in the proof of mechanisms.tail: a float sum may round down to the next integer
     bar = quorum + Fraction(float(spec.gate_z)) * Fraction(plan.atom_scale)
@@ -97,68 +126,91 @@ def measure(
     cells: Cells,
     drawn: frozenset[str] | None = None,
     noise: Noise = mechanisms.discrete_gaussian,
-) -> tuple[frozenset[str], dict[str, Any]]:
-    """Return the keys of E and the answer. ``drawn`` is E where an earlier release has drawn it for this period."""
-    atoms = sorted(cells.atoms, key=lambda atom: atom.key)
-    width = 1 + len(cells.keys)
-    flat = [value for atom in atoms for value in cells.atoms[atom]]
-    noisy = _split(noise(flat, plan.atom_scale), width)
+) -> tuple[frozenset[str], list[dict[str, Any]]]:
+    """Return E (ids of groups) and the noisy cohorts. ``drawn`` is E where an earlier answer has drawn it."""
+    groups = cells.groups
+    noisy = _noisy(noise, [cells.vectors[group] for group in groups], plan.atom_scale)
+    passed = eligible_groups(spec, plan, [cells.vectors[each][0] for each in groups], [vector[0] for vector in noisy])
+    eligible = frozenset(g.id for g, ok in zip(groups, passed, strict=True) if ok) if drawn is None else drawn
+    # left out of E, so that no parent less its atoms is one of them
+    eligible -= {group.id for group in groups if group.atom in cells.in_transition}
 
-    passed = eligible_atoms(spec, plan, [cells.atoms[atom][0] for atom in atoms], [vector[0] for vector in noisy])
-    eligible = frozenset(a.key for a, ok in zip(atoms, passed, strict=True) if ok) if drawn is None else drawn
-    eligible -= cells.in_transition  # left out of E, so that no parent less its atoms is one of them
-
-    exact_sums = [sum(cells.atoms[atom][i] for atom in atoms if atom.key in eligible) for i in range(width)]
-    parent = noise(exact_sums, plan.parent_scale)
-
-    unit = [plan.count_scale] + [spec.value_scale] * len(cells.keys)
-    answer = {
-        "cohorts": [
-            _figures(atom, vector, plan.atom_scale, unit, atom.key in eligible)
-            for atom, vector in zip(atoms, noisy, strict=True)
+    by_key = {atom.key: atom for atom in cells.atoms}
+    measured = [
+        _measured(by_key[group.atom], group.segment, {group.atom} if group.id in eligible else set(), vector)
+        for group, vector in zip(groups, noisy, strict=True)
+    ]
+    for level in cells.levels:
+        unions = [
+            (parent, segment, {atom for atom in atoms if Group(atom, segment).id in eligible})
+            for parent, atoms in cells.parents.items()
+            if parent.level == level
+            for segment in cells.segments
         ]
-        + [_figures(Cohort.everyone(), parent, plan.parent_scale, unit, bool(eligible))],
-        "keys": list(cells.keys),
-        "mechanism": MECHANISM,
-    }
-    return eligible, answer
+        sums = [
+            _sum((cells.vectors[Group(atom, segment)] for atom in members), len(noisy[0]) if noisy else 0)
+            for _, segment, members in unions
+        ]
+        vectors = _noisy(noise, sums, plan.parent_scale)
+        measured += [_measured(*union, vector) for union, vector in zip(unions, vectors, strict=True)]
+    return eligible, measured
 
 
-def refused(spec: Spec, cells: Cells) -> dict[str, Any]:
-    """Return the answer's shape with nothing in it, for a period that the budget has no room for."""
-    cohorts = [*sorted(cells.atoms, key=lambda atom: atom.key), Cohort.everyone()]
-    return {
-        "cohorts": [{**asdict(c), "eligible": False, "values": None, "sigmas": None} for c in cohorts],
-        "keys": list(cells.keys),
-        "mechanism": None,
-    }
+def refused(cells: Cells) -> list[dict[str, Any]]:
+    """Return the cohorts of an answer with nothing in them, for a period that the budget has no room for."""
+    return [
+        _measured(cohort, segment, set(), ()) for cohort in (*cells.atoms, *cells.parents) for segment in cells.segments
+    ]
 
 
-def cells_from(rows: Sequence[dict[str, Any]], atoms: Sequence[dict[str, Any]], keys: Sequence[str]) -> Cells:
-    """Arrange the rows of a ``dp_`` model (cohort_key, metric, key, value) into vectors."""
-    position = {(COUNT, None): 0} | {(ADOPTERS, key): i for i, key in enumerate(keys, start=1)}
-    vectors: dict[str, list[int]] = defaultdict(lambda: [0] * len(position))
+def cells_from(
+    rows: Iterable[Mapping[str, Any]],
+    cohorts: Iterable[Mapping[str, Any]],
+    spec: Spec,
+    layout: Layout,
+) -> Cells:
+    """Arrange the rows of a ``dp_`` model (cohort_key, segment, metric, key, value) into vectors.
+
+    ``cohorts`` are the rows of ``cohort_unions``: a cohort and one of its atoms each, the atom itself included.
+    """
+    place = {(COUNT, None): 0} | {(cell.metric, cell.key): n for n, cell in enumerate(layout.cells, start=1)}
+    vectors: dict[Group, list[int]] = defaultdict(lambda: [0] * len(place))
     for row in rows:
-        vectors[row["cohort_key"]][position[row["metric"], row["key"]]] = row["value"]
-    cohorts = {
-        Cohort(a["cohort_key"], "atom", a["cohort_industry"], a["cohort_region"], a["cohort_size_band"]): a
-        for a in atoms
-    }
-    in_transition = frozenset(a["cohort_key"] for a in atoms if a["is_in_transition"])
-    return Cells(tuple(keys), {cohort: tuple(vectors[cohort.key]) for cohort in cohorts}, in_transition)
+        vectors[Group(row["cohort_key"], row["segment"])][place[row["metric"], row["key"]]] = row["value"]
+    members: dict[Cohort, set[str]] = defaultdict(set)
+    in_transition = set()
+    labels = ("industry", "region", "size_band")
+    for row in cohorts:
+        cohort = Cohort(row["cohort_key"], row["cohort_level"], *(row[f"cohort_{label}"] for label in labels))
+        members[cohort].add(row["atom_key"])
+        in_transition |= {row["atom_key"]} if row["is_in_transition"] else set()
+    atoms = tuple(sorted((each for each in members if each.level == ATOM), key=lambda atom: atom.key))
+    parents = {each: frozenset(members[each]) for each in sorted(members, key=_order) if each.level in spec.levels}
+    named = tuple(spec.segments) or (None,)
+    groups = [Group(atom.key, segment) for atom in atoms for segment in named]
+    return Cells(atoms, parents, named, {group: tuple(vectors[group]) for group in groups}, frozenset(in_transition))
 
 
-def _figures(
-    cohort: Cohort, vector: Sequence[int], scale: float, unit: Sequence[int], eligible: bool
-) -> dict[str, Any]:
-    """Signed values in users and their standard deviations; none for a cohort that is no quorum."""
+def _order(cohort: Cohort) -> tuple[str, str]:
+    return cohort.level, cohort.key
+
+
+def _measured(cohort: Cohort, segment: str | None, members: set[str], vector: Sequence[int]) -> dict[str, Any]:
+    """Return a cohort with its noisy vector; none for what is no quorum. ``members`` are its atoms in E."""
     return {
         **asdict(cohort),
-        "eligible": eligible,
-        "values": [value / one for value, one in zip(vector, unit, strict=True)] if eligible else None,
-        "sigmas": [scale / one for one in unit],
+        "segment": segment,
+        "members": sorted(members),
+        "noisy": list(vector) if members else None,
     }
 
 
-def _split(flat: Sequence[int], width: int) -> list[Sequence[int]]:
+def _sum(vectors: Iterable[Sequence[int]], width: int) -> list[int]:
+    return [sum(column) for column in zip([0] * width, *vectors, strict=True)]
+
+
+def _noisy(noise: Noise, vectors: Sequence[Sequence[int]], scale: float) -> list[Sequence[int]]:
+    """Give noise to all vectors of one stage in one call."""
+    flat = noise([value for vector in vectors for value in vector], scale)
+    width = len(vectors[0]) if vectors else 1
     return [flat[i : i + width] for i in range(0, len(flat), width)]

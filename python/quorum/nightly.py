@@ -24,6 +24,7 @@ from quorum import (
     publish,
     rekey,
     release,
+    release_control,
     rules,
     warehouse,
 )
@@ -94,6 +95,11 @@ def catalog_keys(workspace: Workspace) -> list[str]:
             [formats],
         )
     return [row["feature"] for row in found]
+
+
+def key_sets(workspace: Workspace) -> dict[str, list[str]]:
+    """Return the sets of public keys that a release may name in its metrics."""
+    return {"feature_catalog": catalog_keys(workspace)}
 
 
 class _Night:
@@ -196,7 +202,7 @@ class _Night:
         due = self._due() if self.report.rows["files"] else []
         if due:
             self._progress(f"measuring {len(due)} private releases")
-            release.write_control(self.workspace, due)
+            release_control.write(self.workspace, due)
             self._dbt.build("cross_tenant", "cross_tenant")
             self.report.outcomes = release.answer(self.workspace, self._ledger, self._rules.policies.budgets, due)
             for outcome in self.report.outcomes:
@@ -209,9 +215,9 @@ class _Night:
         self._dbt.build("released", "released")
 
     def _due(self) -> list[release.Due]:
-        keys = catalog_keys(self.workspace)
+        policies = self._rules.policies
         due = release.due_releases(
-            self._ledger, self._rules.policies.specs, keys, self.report.as_of, self._rules.policies.version
+            self._ledger, policies.specs, key_sets(self.workspace), self.report.as_of, policies.version
         )
         # what a tenant's quota defers depends on many users' rows: an answer without them would tell of that
         with warehouse.opened(self.workspace, "restricted", read_only=True) as connection:
@@ -221,7 +227,7 @@ class _Night:
                     connection, "select distinct cast(occurred_at as date) as day from int_deferred where holds_answers"
                 )
             ]
-        waiting = [each for each in due if any(each.start <= day < each.end for day in held)]
+        waiting = [each for each in due if any(each.lookback_start <= day < each.end for day in held)]
         self.report.waiting = [f"{each.spec.name} {each.start}" for each in waiting]
         return [each for each in due if each not in waiting]
 

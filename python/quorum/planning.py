@@ -1,18 +1,15 @@
 """``quorum plan``: what the next run would release, what it costs, and how good it would be. Spends nothing."""
 
-import math
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from quorum import mechanisms, nightly, release, rules
+from quorum import figures, mechanisms, nightly, release, rules
 from quorum.budget import WINDOWS, label, total
 from quorum.errors import BadInput
 from quorum.ledger import Ledger
 from quorum.runner import Dbt
 from quorum.workspace import Workspace
-
-Z95 = 1.959964
 
 
 def plan(workspace: Workspace, as_of: date) -> dict[str, Any]:
@@ -21,7 +18,7 @@ def plan(workspace: Workspace, as_of: date) -> dict[str, Any]:
         raise BadInput("nothing is built yet: `quorum run` comes first, the catalog of features with it")
     policies = rules.load_policies(workspace, Dbt(workspace))
     ledger = Ledger.open(workspace.ledger_url)
-    keys = nightly.catalog_keys(workspace)
+    keys = nightly.key_sets(workspace)
     due = release.due_releases(ledger, policies.specs, keys, as_of, policies.version)
     return {
         "as_of": as_of,
@@ -32,10 +29,7 @@ def plan(workspace: Workspace, as_of: date) -> dict[str, Any]:
 
 def _describe(due: release.Due) -> dict[str, Any]:
     spec, noise = due.spec, due.plan
-    adopters = noise.atom_scale / spec.value_scale
-    count = noise.atom_scale / noise.count_scale
-    # a cohort of the least eligible size: the widest interval that could come of it, in points
-    smallest = spec.quorum + float(spec.gate_z) * count
+    sigma = noise.atom_scale / noise.count_scale
     return {
         "release": spec.name,
         "period": spec.period,
@@ -44,11 +38,20 @@ def _describe(due: release.Due) -> dict[str, Any]:
         "rho": spec.rho,
         "epsilon": round(mechanisms.epsilon(spec.rho, float(spec.delta - due.delta_gate)), 3),
         "delta": spec.delta,
-        "keys": len(due.keys),
-        "adopters_sigma": round(adopters, 1),
-        "active_users_sigma": round(count, 1),
-        "least_eligible_users": round(smallest),
-        "users_for_tolerance": round(100 * Z95 * math.hypot(adopters, count) / float(spec.tolerance_points)),
+        "lookback_days": spec.lookback_days,
+        "active_users_sigma": round(sigma, 1),
+        "least_eligible_users": round(spec.quorum + float(spec.gate_z) * sigma),
+        "metrics": [
+            {
+                "metric": metric.name,
+                "kind": metric.kind,
+                "cells": sum(cell.metric == metric.name for cell in due.layout.cells),
+                "users_for_tolerance": figures.users_for(
+                    metric, due.layout, noise.atom_scale, float(spec.tolerance_points)
+                ),
+            }
+            for metric in spec.metrics
+        ],
     }
 
 

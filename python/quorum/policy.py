@@ -7,15 +7,17 @@ profile, seed or package can move them.
 
 import hashlib
 import json
-import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from quorum import bounding, metrics
+from quorum.bounding import Layout
 from quorum.budget import Budget
 from quorum.errors import BadInput, Refused
+from quorum.metrics import Metric
 
 MIN_TENANTS = 5
 MIN_QUORUM = 50  # users: min_tenants * tenant_cap
@@ -23,7 +25,8 @@ MAX_RHO = {"day": Decimal("0.0072"), "week": Decimal("0.05")}  # about the same 
 MAX_DELTA = Decimal("1e-7")
 MIN_GATE_Z = Decimal("5.6")
 MAX_TOLERANCE_POINTS = Decimal(6)
-MAX_VALUE_SCALE = 10_000
+MAX_LOOKBACK_DAYS = 91
+LEVELS = {"all", "industry"}  # of unions of atoms, as models/cross_tenant/cohort_unions.sql makes them
 MAX_BUDGET = {"week": Decimal("0.05"), "quarter": Decimal("0.65"), "year": Decimal("2.6")}
 
 
@@ -34,35 +37,30 @@ class Spec:
     name: str
     population: str
     unit: str
-    estimand: str
-    keys: str
     period: str
+    lookback_days: int  # before the period, whose events count too
+    segments: tuple[str, ...]  # public groups that each unit is in one of; none is one group of all
+    levels: tuple[str, ...]  # of the parents that are measured beside the atoms
     rho_atoms: Decimal
     rho_parents: Decimal
-    max_cells: int
     history: int
     min_tenants: int
     tenant_cap: int
     atom_min_contributors: int
-    value_scale: int
     delta: Decimal
     gate_z: Decimal
     tolerance_points: Decimal
+    metrics: tuple[Metric, ...]
 
     def __post_init__(self) -> None:
         self._floor(self.period in MAX_RHO, "period", "day or week")
-        for name in (
-            "max_cells",
-            "history",
-            "min_tenants",
-            "tenant_cap",
-            "atom_min_contributors",
-            "value_scale",
-        ):
+        for name in ("history", "min_tenants", "tenant_cap", "atom_min_contributors"):
             self._floor(getattr(self, name) >= 1, name, "at least 1")
+        self._floor(0 <= self.lookback_days <= MAX_LOOKBACK_DAYS, "lookback_days", f"from 0 to {MAX_LOOKBACK_DAYS}")
         for name in ("rho_atoms", "rho_parents", "delta", "gate_z", "tolerance_points"):
             value = getattr(self, name)
             self._floor(value.is_finite() and value > 0, name, "a positive number")
+        self._floor({*self.levels} <= LEVELS and len(self.levels) >= 1, "levels", f"among {', '.join(sorted(LEVELS))}")
         self._floor(self.min_tenants >= MIN_TENANTS, "min_tenants", f"at least {MIN_TENANTS}")
         self._floor(self.quorum >= MIN_QUORUM, "tenant_cap", f"at least {MIN_QUORUM} users for min_tenants together")
         self._floor(self.rho <= MAX_RHO[self.period], "rho", f"at most {MAX_RHO[self.period]} a {self.period}")
@@ -73,7 +71,6 @@ class Spec:
             "tolerance_points",
             f"at most {MAX_TOLERANCE_POINTS}",
         )
-        self._floor(self.value_scale <= MAX_VALUE_SCALE, "value_scale", f"at most {MAX_VALUE_SCALE}")
 
     def _floor(self, holds: bool, name: str, bound: str) -> None:
         if not holds:
@@ -88,17 +85,13 @@ class Spec:
         """Tenant-weighted users below which a cohort is not eligible."""
         return self.min_tenants * self.tenant_cap
 
-    def bounded(self, key_count: int) -> "Spec":
-        """Return the spec with L0 fitted to the number of keys.
+    def layout(self, key_sets: Mapping[str, Sequence[str]]) -> Layout:
+        """Return the coordinates of what is measured, for the public keys as they are now."""
+        return bounding.layout(self.metrics, key_sets, self.tenant_cap)
 
-        From half of the keys on, a bound costs no less noise than none (docs/privacy-model.md), so there is none.
-        """
-        unbounded = 2 * self.max_cells >= key_count
-        return replace(self, max_cells=key_count if unbounded else self.max_cells)
-
-    def digest(self, keys: list[str]) -> str:
+    def digest(self, layout: Layout) -> str:
         """Return a hash of everything that decides what the answer means."""
-        return _digest({**asdict(self), "keys": keys})
+        return _digest({**asdict(self), "layout": asdict(layout)})
 
     def periods(self, as_of: date) -> list[tuple[date, date]]:
         """Return the last closed periods as (first day, day after the last), oldest first. Calendar only, UTC."""
@@ -121,7 +114,7 @@ _STRICTER = {
     "gate_z": "higher",
     "atom_min_contributors": "higher",
 }
-_INTEGERS = ("max_cells", "history", "min_tenants", "tenant_cap", "atom_min_contributors", "value_scale")
+_INTEGERS = ("lookback_days", "history", "min_tenants", "tenant_cap", "atom_min_contributors")
 _DECIMALS = ("rho_atoms", "rho_parents", "delta", "gate_z", "tolerance_points")
 
 
@@ -141,6 +134,10 @@ def resolve(declared: Mapping[str, Any], override: Mapping[str, Any]) -> Spec:
 
     values = {k: v for k, v in declared.items() if k not in ("periods", "default_period")} | periods[period]
     values = {key: _number(name, key, value) for key, value in values.items()}
+    values["metrics"] = metrics.parse(name, declared.get("metrics"))
+    for key in ("segments", "levels"):
+        values[key] = _names(name, key, declared.get(key, []))
+    values.setdefault("lookback_days", 0)
     for key, direction in _STRICTER.items():
         if key in override:
             asked = asked_number(name, key, override[key])
@@ -153,6 +150,14 @@ def resolve(declared: Mapping[str, Any], override: Mapping[str, Any]) -> Spec:
         return Spec(period=period, **values)
     except TypeError as error:
         raise BadInput(f"release {name}: its declaration does not fit: {error}") from None
+
+
+def _names(release: str, key: str, declared: object) -> tuple[str, ...]:
+    if not isinstance(declared, list) or not all(isinstance(each, str) for each in declared):
+        raise BadInput(f"release {release}: {key} must be a list of names")
+    if len(set(declared)) < len(declared):
+        raise BadInput(f"release {release}: {key} must differ")
+    return tuple(declared)
 
 
 def asked_number(release: str, key: str, value: object) -> Any:
@@ -185,22 +190,3 @@ def version(specs: list[Spec], budgets: list[Budget]) -> str:
 
 def _digest(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:32]
-
-
-def sensitivity(spec: Spec, key_count: int) -> float:
-    """Return how far one unit can move an atom's integer vector (count, one adopters cell per key), in L2.
-
-    Proven in docs/privacy-model.md. While its contributor has at most C users, a unit adds its own bounded vector
-    and one to the count; beyond, the count stands still and the unit moves the contributor's mean. Rounded up.
-    """
-    cap, scale, count = spec.tenant_cap, spec.value_scale, count_scale(spec, key_count)
-    below_cap = math.sqrt(spec.max_cells * scale**2 + count**2)
-    at_cap = scale * cap / (cap + 1) * math.sqrt(min(2 * spec.max_cells, key_count)) + math.sqrt(key_count)
-    return math.nextafter(max(below_cap, at_cap) * (1 + 1e-9), math.inf)
-
-
-def count_scale(spec: Spec, key_count: int) -> int:
-    """Return the integer units of one active user: as many as the capped case leaves free, at least value_scale."""
-    cap, scale = spec.tenant_cap, spec.value_scale
-    free = (scale * cap) ** 2 * min(2 * spec.max_cells, key_count) // (cap + 1) ** 2 - spec.max_cells * scale**2
-    return max(scale, math.isqrt(max(free, 0)))

@@ -20,7 +20,7 @@ from quorum.bundles import Bundle
 from quorum.digests import Content
 from quorum.errors import QuorumError, Refused
 from quorum.ledger import Ledger
-from quorum.marts import BENCHMARKS, Published
+from quorum.marts import Published, Relation
 from quorum.warehouse import quoted
 from quorum.workspace import Workspace
 
@@ -126,21 +126,26 @@ class Publication:
     def _benchmarks(self, source: duckdb.DuckDBPyConnection) -> None:
         folder = self._folder / CROSS_TENANT
         folder.mkdir()
-        query = f"select * from released.{BENCHMARKS}"
-        parquet = folder / f"{BENCHMARKS}.parquet"
-        meaning = {column.name: column.meaning for column in self._published.benchmarks.columns if column.meaning}
-        metadata = ", ".join(f"{name}: '{quoted(text)}'" for name, text in meaning.items())
-        [(rows,)] = source.execute(
-            f"copy ({query} order by all) to '{quoted(parquet)}' (format parquet, kv_metadata {{{metadata}}})"
-        ).fetchall()
-        contents = {BENCHMARKS: {"rows": rows, "digest": _sha256(parquet)}}
+        contents = {mart.name: self._parquet(source, mart, folder) for mart in self._published.benchmarks}
         if self._reused(folder, contents):
             return
         self._changed = True
         with bundles.staged(source) as stage:
-            stage.add(self._published.benchmarks, query)
+            for mart in self._published.benchmarks:
+                stage.add(mart, f"select * from released.{mart.name}")
             stage.write(folder / "benchmarks.duckdb")
         self._manifest(folder, contents, self._facts["privacy"])
+
+    def _parquet(self, source: duckdb.DuckDBPyConnection, mart: Relation, folder: Path) -> Content:
+        """Write a mart as Parquet, in one order, with the meaning of its columns inside."""
+        parquet = folder / f"{mart.name}.parquet"
+        meaning = {column.name: column.meaning for column in mart.columns if column.meaning}
+        metadata = ", ".join(f"{name}: '{quoted(text)}'" for name, text in meaning.items())
+        [(rows,)] = source.execute(
+            f"copy (select * from released.{mart.name} order by all) to '{quoted(parquet)}' "
+            f"(format parquet, kv_metadata {{{metadata}}})"
+        ).fetchall()
+        return {"rows": rows, "digest": _sha256(parquet)}
 
     def _bundles(self, source: duckdb.DuckDBPyConnection, tenants: list[Bundle], progress: Progress) -> None:
         contents = digests.of_bundles(source, self._published, [bundle.tenant_key for bundle in tenants])

@@ -9,7 +9,6 @@ from quorum.bundles import Bundle
 from quorum.errors import BadInput
 from quorum.keyring import Keyring
 from quorum.ledger import Ledger
-from quorum.marts import BENCHMARKS
 from quorum.mechanisms import epsilon
 from quorum.workspace import Workspace
 
@@ -70,10 +69,10 @@ def _highlights(workspace: Workspace) -> list[dict[str, Any]]:
     with warehouse.opened(workspace, "released", read_only=True) as connection:
         return warehouse.rows(
             connection,
-            f"""
+            """
             with newest as (
-                select * from {BENCHMARKS}
-                where status = 'released' and period_start = (select max(period_start) from {BENCHMARKS})
+                select * from mart_benchmark_features
+                where status = 'released' and period_start = (select max(period_start) from mart_benchmark_features)
             ),
             spread as (
                 select feature, max(adoption_share) - min(adoption_share) as spread

@@ -1,0 +1,124 @@
+"""Answers as the ledger keeps them, and as the released plane shows them.
+
+A stored answer holds the noisy integers and all that is needed to read them: its layout, its metrics, and the standard
+deviation of the noise of each level. The released plane is made of stored answers alone, and can be made again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+
+from quorum import figures, warehouse
+from quorum.bounding import Block, Cell, Layout
+from quorum.budget import Slot
+from quorum.measurement import ATOM, MECHANISM, Plan
+from quorum.metrics import Metric
+from quorum.policy import Spec
+from quorum.workspace import Workspace
+
+SLOTS = pa.schema(
+    [
+        ("answer_id", pa.string()),
+        ("release", pa.string()),
+        ("is_answered", pa.bool_()),
+        ("period", pa.string()),
+        ("period_start", pa.date32()),
+        ("period_end", pa.date32()),
+        ("lookback_start", pa.date32()),
+        ("unit", pa.string()),
+        ("mechanism", pa.string()),
+        ("rho", pa.float64()),
+        ("epsilon", pa.float64()),
+        ("delta", pa.float64()),
+        ("tolerance_points", pa.float64()),
+        ("policy_version", pa.string()),
+    ]
+)
+_TEXTS = ("cohort_level", "cohort_key", "cohort_industry", "cohort_region", "cohort_size_band", "segment")
+_NUMBERS = (
+    "estimate",
+    "estimate_low",
+    "estimate_high",
+    "error_points",
+    "amount",
+    "amount_sigma",
+    "users",
+    "users_sigma",
+)
+FIGURES = pa.schema(
+    [
+        ("answer_id", pa.string()),
+        *((name, pa.string()) for name in (*_TEXTS, "metric", "kind", "estimand", "key")),
+        ("is_eligible", pa.bool_()),
+        *((name, pa.float64()) for name in _NUMBERS),
+    ]
+)
+
+
+def payload(
+    spec: Spec, layout: Layout, plan: Plan, cohorts: Sequence[Mapping[str, Any]], *, is_answered: bool
+) -> dict[str, Any]:
+    """Return an answer as JSON can hold it, but for what it cost."""
+    return {
+        "metrics": [_plain(asdict(metric)) for metric in spec.metrics],
+        "layout": asdict(layout),
+        "scales": {ATOM: plan.atom_scale, **dict.fromkeys(spec.levels, plan.parent_scale)},
+        "cohorts": list(cohorts),
+        "mechanism": MECHANISM if is_answered else None,
+    }
+
+
+def write(workspace: Workspace, stored: Sequence[tuple[str, Slot, Mapping[str, Any], bool]]) -> None:
+    """Write answers (id, slot, payload, whether it was answered) into the released plane, in place of what is there."""
+    slots = [_slot_row(*each) for each in stored]
+    rows = [{"answer_id": id_, **row} for id_, _, content, _ in stored for row in _figures(content)]
+    with warehouse.opened(workspace, "released") as connection:
+        warehouse.replace(connection, "answer_slots", pa.Table.from_pylist(slots, SLOTS))
+        warehouse.replace(connection, "answer_figures", pa.Table.from_pylist(rows, FIGURES))
+
+
+def _slot_row(answer_id: str, slot: Slot, content: Mapping[str, Any], is_answered: bool) -> dict[str, Any]:
+    return {
+        "answer_id": answer_id,
+        "release": slot.release,
+        "is_answered": is_answered,
+        "period": slot.period,
+        "period_start": slot.start,
+        "period_end": slot.end,
+        "lookback_start": date.fromisoformat(content["lookback_start"]),
+        **{name: content[name] for name in ("unit", "mechanism", "epsilon", "tolerance_points", "policy_version")},
+        **{name: float(content[name]) for name in ("rho", "delta")},
+    }
+
+
+def _figures(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    metrics = [_metric(each) for each in content["metrics"]]
+    return list(figures.of_answer(metrics, _layout(content["layout"]), content["cohorts"], content["scales"]))
+
+
+def _plain(facts: dict[str, Any]) -> dict[str, Any]:
+    """Write decimals as text: a float would be another number."""
+    decimal = {name: str(value) for name, value in facts.items() if isinstance(value, Decimal)}
+    return facts | decimal | {"shares": [str(share) for share in facts["shares"]]}
+
+
+def _metric(facts: Mapping[str, Any]) -> Metric:
+    wanted = facts["wanted_error"]
+    return Metric(
+        **{
+            **facts,
+            "keys": facts["keys"] if isinstance(facts["keys"], str) else tuple(facts["keys"]),
+            "edges": tuple(facts["edges"]),
+            "shares": tuple(Decimal(share) for share in facts["shares"]),
+            "wanted_error": None if wanted is None else Decimal(wanted),
+        }
+    )
+
+
+def _layout(facts: Mapping[str, Any]) -> Layout:
+    blocks = [Block(**{**block, "cells": tuple(Cell(**cell) for cell in block["cells"])}) for block in facts["blocks"]]
+    return Layout(tuple(blocks), facts["tenant_cap"])

@@ -1,0 +1,107 @@
+"""What SQL is told about the releases that are due: the very numbers that the noise is scaled to."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from quorum import warehouse
+from quorum.workspace import Workspace
+
+if TYPE_CHECKING:
+    from quorum.release import Due
+
+PERIODS = pa.schema(
+    [
+        ("release", pa.string()),
+        ("period_start", pa.date32()),
+        ("period_end", pa.date32()),
+        ("previous_start", pa.date32()),
+        ("lookback_start", pa.date32()),
+        ("tenant_cap", pa.int64()),
+        ("count_scale", pa.int64()),
+        ("min_tenants", pa.int64()),
+        ("atom_min_contributors", pa.int64()),
+    ]
+)
+BLOCKS = pa.schema(
+    [
+        ("release", pa.string()),
+        ("metric", pa.string()),
+        ("bound", pa.string()),
+        ("low", pa.int64()),
+        ("high", pa.int64()),
+        ("max_cells", pa.int64()),
+        ("scale", pa.int64()),
+        ("centre", pa.int64()),
+    ]
+)
+CELLS = pa.schema(
+    [
+        ("release", pa.string()),
+        ("metric", pa.string()),
+        ("key", pa.string()),
+        ("position", pa.int64()),
+        ("lower_edge", pa.int64()),
+        ("upper_edge", pa.int64()),
+    ]
+)
+SEGMENTS = pa.schema([("release", pa.string()), ("segment", pa.string())])
+
+
+def write(workspace: Workspace, due: Sequence["Due"]) -> None:
+    """Write the relations of source ``cross_tenant_control`` (see models/_sources.yml)."""
+    periods = [
+        {
+            "release": each.spec.name,
+            "period_start": each.start,
+            "period_end": each.end,
+            "previous_start": each.start - (each.end - each.start),
+            "lookback_start": each.lookback_start,
+            "tenant_cap": each.spec.tenant_cap,
+            "count_scale": each.plan.count_scale,
+            "min_tenants": each.spec.min_tenants,
+            "atom_min_contributors": each.spec.atom_min_contributors,
+        }
+        for each in due
+    ]
+    releases = {each.spec.name: each for each in due}  # all periods of a release have one layout
+    blocks = [
+        {
+            "release": name,
+            "metric": block.metric,
+            "bound": block.bound,
+            "low": block.low,
+            "high": block.high,
+            "max_cells": block.max_cells,
+            "scale": block.scale,
+            "centre": block.centre,
+        }
+        for name, each in sorted(releases.items())
+        for block in each.layout.blocks
+    ]
+    cells = [
+        {
+            "release": name,
+            "metric": cell.metric,
+            "key": cell.key,
+            "position": cell.position,
+            "lower_edge": cell.lower,
+            "upper_edge": cell.upper,
+        }
+        for name, each in sorted(releases.items())
+        for cell in each.layout.cells
+    ]
+    segments = [
+        {"release": name, "segment": segment}
+        for name, each in sorted(releases.items())
+        for segment in each.spec.segments or (None,)
+    ]
+    with warehouse.opened(workspace, "cross_tenant") as connection:
+        for name, rows, schema in (
+            ("release_periods", periods, PERIODS),
+            ("release_blocks", blocks, BLOCKS),
+            ("release_cells", cells, CELLS),
+            ("release_segments", segments, SEGMENTS),
+        ):
+            warehouse.replace(connection, name, pa.Table.from_pylist(rows, schema))
