@@ -24,6 +24,7 @@ blocks as (
 layout as (
 
     select
+        cells.period_start,
         cells.metric,
         cells.key,
         cells.position,
@@ -36,7 +37,7 @@ layout as (
         blocks.scale,
         blocks.centre
     from {{ source('cross_tenant_control', 'release_cells') }} as cells
-    inner join blocks using (release, metric)
+    inner join blocks using (release, period_start, metric)
 
 ),
 
@@ -113,7 +114,8 @@ touched as (
         and units.unit_key = contributions.unit_key
         and units.segment is not distinct from contributions.segment
     inner join layout
-        on contributions.metric = layout.metric
+        on units.period_start = layout.period_start
+        and contributions.metric = layout.metric
         and (
             layout.bound = 'clamp'
             or layout.key = contributions.key
@@ -182,7 +184,7 @@ balanced as (
         ) }} as value
     from contributors
     inner join periods on contributors.period_start = periods.period_start
-    cross join layout
+    inner join layout on contributors.period_start = layout.period_start
     left join totals
         on contributors.period_start = totals.period_start
         and contributors.cohort_key = totals.cohort_key
@@ -242,9 +244,8 @@ keyset as (
         layout.metric,
         layout.key
     from atoms
-    semi join periods on atoms.period_start = periods.period_start
+    inner join layout on atoms.period_start = layout.period_start
     cross join segments
-    cross join layout
 
 ),
 

@@ -10,5 +10,5 @@
 {#- A contributor's total, weighed as if it had at most tenant_cap users. Integers throughout: an overflow is an
     error, and the bytes repeat. -#}
 {% macro tenant_balanced(total, users, tenant_cap) -%}
-    cast({{ integer_division(tenant_cap ~ ' * ' ~ total, 'greatest(' ~ users ~ ', ' ~ tenant_cap ~ ')') }} as bigint)
+    cast({{ integer_division(tenant_cap ~ ' * (' ~ total ~ ')', 'greatest(' ~ users ~ ', ' ~ tenant_cap ~ ')') }} as bigint)
 {%- endmacro %}

@@ -20,7 +20,6 @@ from quorum.policy import Spec
 
 MECHANISM = "discrete Gaussian on bounded integers (OpenDP), zCDP"
 ATOM = "atom"
-ALL = "all"
 
 Noise = Callable[[Sequence[int], float], list[int]]
 

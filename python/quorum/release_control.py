@@ -27,6 +27,7 @@ PERIODS = pa.schema(
 BLOCKS = pa.schema(
     [
         ("release", pa.string()),
+        ("period_start", pa.date32()),
         ("metric", pa.string()),
         ("bound", pa.string()),
         ("low", pa.int64()),
@@ -39,6 +40,7 @@ BLOCKS = pa.schema(
 CELLS = pa.schema(
     [
         ("release", pa.string()),
+        ("period_start", pa.date32()),
         ("metric", pa.string()),
         ("key", pa.string()),
         ("position", pa.int64()),
@@ -65,10 +67,10 @@ def write(workspace: Workspace, due: Sequence["Due"]) -> None:
         }
         for each in due
     ]
-    releases = {each.spec.name: each for each in due}  # all periods of a release have one layout
     blocks = [
         {
-            "release": name,
+            "release": each.spec.name,
+            "period_start": each.start,
             "metric": block.metric,
             "bound": block.bound,
             "low": block.low,
@@ -77,26 +79,24 @@ def write(workspace: Workspace, due: Sequence["Due"]) -> None:
             "scale": block.scale,
             "centre": block.centre,
         }
-        for name, each in sorted(releases.items())
+        for each in due
         for block in each.layout.blocks
     ]
     cells = [
         {
-            "release": name,
+            "release": each.spec.name,
+            "period_start": each.start,
             "metric": cell.metric,
             "key": cell.key,
             "position": cell.position,
             "lower_edge": cell.lower,
             "upper_edge": cell.upper,
         }
-        for name, each in sorted(releases.items())
+        for each in due
         for cell in each.layout.cells
     ]
-    segments = [
-        {"release": name, "segment": segment}
-        for name, each in sorted(releases.items())
-        for segment in each.spec.segments or (None,)
-    ]
+    named = {each.spec.name: each.spec.segments or (None,) for each in due}
+    segments = [{"release": name, "segment": segment} for name, several in sorted(named.items()) for segment in several]
     with warehouse.opened(workspace, "cross_tenant") as connection:
         for name, rows, schema in (
             ("release_periods", periods, PERIODS),

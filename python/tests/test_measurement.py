@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, astuple, replace
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -12,47 +12,60 @@ from hypothesis import strategies as st
 
 from quorum import mechanisms
 from quorum.errors import Refused
-from quorum.measurement import ALL, Cells, Cohort, Plan, cells_from, eligible_atoms, measure, refused
-from quorum.policy import Spec, sensitivity
+from quorum.measurement import ATOM, Cells, Cohort, Group, Plan, cells_from, eligible_groups, measure, refused
+from quorum.metrics import Metric
+from quorum.policy import Spec
 from quorum.settings import project_directory
 
-KEYS = ("export", "search", "share")
+ADOPTION = Metric("adoption", "distinct_users", "a share", keys=("export", "search", "share"), max_cells=3)
 SPEC = Spec(
     name="usage",
     population="users",
     unit="one user",
-    estimand="a share",
-    keys="catalog",
     period="week",
+    lookback_days=0,
+    segments=(),
+    levels=("industry", "all"),
     rho_atoms=Decimal("0.02"),
     rho_parents=Decimal("0.01"),
-    max_cells=3,
     history=4,
     min_tenants=5,
     tenant_cap=50,
     atom_min_contributors=20,
-    value_scale=1000,
     delta=Decimal("1e-7"),
     gate_z=Decimal("5.6"),
     tolerance_points=Decimal(6),
+    metrics=(ADOPTION,),
 )
-PLAN = Plan.of(SPEC, len(KEYS))
+LAYOUT = SPEC.layout({})
+PLAN = Plan.of(SPEC, LAYOUT)
 QUORUM = SPEC.quorum * PLAN.count_scale
 HUGE = 10**12
 
 
-def atom(name: str) -> Cohort:
-    return Cohort(f"{name}/eu/small", "atom", name, "eu", "small")
+def atom(name: str, region: str = "eu") -> Cohort:
+    return Cohort(f"{name}/{region}/small", ATOM, name, region, "small")
 
 
-LARGE, MEDIUM, SMALL = atom("large"), atom("medium"), atom("small")
+def union(industry: str = "*") -> Cohort:
+    return Cohort(f"{industry}/*/*", "all" if industry == "*" else "industry", industry, "*", "*")
+
+
+LARGE, MEDIUM, SMALL = atom("media"), atom("retail"), atom("retail", "us")
+VECTORS = {
+    LARGE: (4 * QUORUM, 4_000, 5_000, 6_000),
+    MEDIUM: (3 * QUORUM, 70, 0, 71),
+    SMALL: (QUORUM - 1, 90, 91, 92),
+}
 CELLS = Cells(
-    KEYS,
+    tuple(VECTORS),
     {
-        SMALL: (QUORUM - 1, 90, 91, 92),
-        LARGE: (4 * QUORUM, 4_000, 5_000, 6_000),
-        MEDIUM: (3 * QUORUM, 70, 0, 71),
+        union(): frozenset(each.key for each in VECTORS),
+        union("media"): frozenset({LARGE.key}),
+        union("retail"): frozenset({MEDIUM.key, SMALL.key}),
     },
+    (None,),
+    {Group(each.key, None): vector for each, vector in VECTORS.items()},
 )
 ELIGIBLE = frozenset({LARGE.key, MEDIUM.key})
 
@@ -65,31 +78,31 @@ def huge(values: Sequence[int], _scale: float) -> list[int]:
     return [value + HUGE for value in values]
 
 
-def by_cohort(answer: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
-    return {(cohort["level"], cohort["key"]): cohort for cohort in answer["cohorts"]}
+def by_cohort(cohorts: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
+    return {(cohort["level"], cohort["key"]): cohort for cohort in cohorts}
 
 
 class TestGate:
     @pytest.mark.parametrize("drawn", [0, HUGE, -HUGE])
     def test_no_noise_lifts_an_atom_below_the_quorum(self, drawn: int) -> None:
-        assert eligible_atoms(SPEC, PLAN, [QUORUM - 1, 0], [QUORUM + drawn, QUORUM + drawn]) == [False, False]
+        assert eligible_groups(SPEC, PLAN, [QUORUM - 1, 0], [QUORUM + drawn, QUORUM + drawn]) == [False, False]
 
     def test_an_atom_that_is_a_quorum_must_also_look_like_one(self) -> None:
         bar = QUORUM + math.ceil(5.6 * PLAN.atom_scale)
-        assert eligible_atoms(SPEC, PLAN, [QUORUM] * 3, [QUORUM, bar - 1, bar]) == [False, False, True]
+        assert eligible_groups(SPEC, PLAN, [QUORUM] * 3, [QUORUM, bar - 1, bar]) == [False, False, True]
 
     @given(st.floats(min_value=100, max_value=1e6), st.integers(-1, 1))
     def test_the_draw_passes_exactly_where_its_tail_is_counted(self, scale: float, beside: int) -> None:
         # mechanisms.tail counts from here on; one integer earlier, delta_gate would be told too low
         first = math.ceil(Fraction(5.6) * Fraction(scale))
-        passed = eligible_atoms(SPEC, replace(PLAN, atom_scale=scale), [QUORUM], [QUORUM + first + beside])
+        passed = eligible_groups(SPEC, replace(PLAN, atom_scale=scale), [QUORUM], [QUORUM + first + beside])
         assert passed == [beside >= 0]
 
     def test_a_float_would_pass_too_early(self) -> None:
         scale = math.nextafter(10_000 * 5.6 / Fraction(5.6), math.inf)
         first = math.ceil(Fraction(5.6) * Fraction(scale))
         assert QUORUM + first - 1 >= QUORUM + 5.6 * scale, "else this test shows nothing"
-        assert eligible_atoms(SPEC, replace(PLAN, atom_scale=scale), [QUORUM], [QUORUM + first - 1]) == [False]
+        assert eligible_groups(SPEC, replace(PLAN, atom_scale=scale), [QUORUM], [QUORUM + first - 1]) == [False]
 
     def test_the_gate_is_drawn_from_the_noise_of_the_answer(self) -> None:
         assert measure(SPEC, PLAN, CELLS, noise=none)[0] == ELIGIBLE
@@ -99,15 +112,18 @@ class TestGate:
 
     def test_a_draw_is_used_again_whatever_the_noise_says(self) -> None:
         drawn = frozenset({MEDIUM.key})
-        eligible, answer = measure(SPEC, PLAN, CELLS, drawn, noise=huge)
+        eligible, cohorts = measure(SPEC, PLAN, CELLS, drawn, noise=huge)
         assert eligible == drawn
-        assert {key for (_, key), cohort in by_cohort(answer).items() if cohort["eligible"]} == {MEDIUM.key, "*/*/*"}
+        shown = {key for (_, key), cohort in by_cohort(cohorts).items() if cohort["noisy"]}
+        assert shown == {MEDIUM.key, "retail/*/*", "*/*/*"}
 
 
 class TestParents:
-    def test_the_parent_is_the_sum_over_eligible_atoms(self) -> None:
-        _, answer = measure(SPEC, PLAN, CELLS, noise=none)
-        assert by_cohort(answer)[ALL, "*/*/*"]["values"] == [7 * SPEC.quorum, 4.07, 5.0, 6.071]
+    def test_a_parent_is_the_sum_over_its_eligible_atoms(self) -> None:
+        cohorts = by_cohort(measure(SPEC, PLAN, CELLS, noise=none)[1])
+        assert cohorts["all", "*/*/*"]["noisy"] == [7 * QUORUM, 4_070, 5_000, 6_071]
+        assert cohorts["all", "*/*/*"]["members"] == sorted(ELIGIBLE)
+        assert cohorts["industry", "retail/*/*"]["noisy"] == list(VECTORS[MEDIUM])
 
     @pytest.mark.parametrize(
         ("drawn", "isolated"),
@@ -115,19 +131,20 @@ class TestParents:
         ids=["eligible atoms", "planted bug: all atoms"],
     )
     def test_who_is_in_no_eligible_atom_is_in_no_parent(self, drawn: frozenset[str] | None, isolated: bool) -> None:
-        without = Cells(KEYS, CELLS.atoms | {SMALL: (0, 0, 0, 0)})
-        parents = [measure(SPEC, PLAN, cells, drawn, none)[1]["cohorts"][-1] for cells in (CELLS, without)]
+        without = replace(CELLS, vectors=CELLS.vectors | {Group(SMALL.key, None): (0, 0, 0, 0)})
+        parents = [measure(SPEC, PLAN, cells, drawn, none)[1][3:] for cells in (CELLS, without)]
         assert (parents[0] != parents[1]) is isolated
 
     def test_an_atom_in_transition_is_in_no_figure(self) -> None:
-        """Withheld like one that is no quorum, with the same noise on all others, and left out of the parent."""
+        """Withheld like one that is no quorum, with the same noise on all others, and left out of each parent."""
         changed = replace(CELLS, in_transition=frozenset({MEDIUM.key}))
         for drawn in (None, ELIGIBLE):
-            eligible, answer = measure(SPEC, PLAN, changed, drawn, none)
+            eligible, cohorts = measure(SPEC, PLAN, changed, drawn, none)
             assert eligible == {LARGE.key}
-            cohorts = by_cohort(answer)
-            assert cohorts["atom", MEDIUM.key] == cohorts["atom", SMALL.key] | asdict(MEDIUM)
-            assert cohorts[ALL, "*/*/*"]["values"] == cohorts["atom", LARGE.key]["values"]
+            found = by_cohort(cohorts)
+            assert found["atom", MEDIUM.key] == found["atom", SMALL.key] | asdict(MEDIUM)
+            assert found["all", "*/*/*"]["noisy"] == found["atom", LARGE.key]["noisy"]
+            assert found["industry", "retail/*/*"]["noisy"] is None
 
     def test_each_stage_is_one_vector_with_the_noise_of_its_own_rho(self) -> None:
         calls: list[tuple[list[int], float]] = []
@@ -137,104 +154,135 @@ class TestParents:
             return list(values)
 
         measure(SPEC, PLAN, CELLS, noise=recorded)
-        in_order = [value for each in (LARGE, MEDIUM, SMALL) for value in CELLS.atoms[each]]
-        sums = [CELLS.atoms[LARGE][i] + CELLS.atoms[MEDIUM][i] for i in range(4)]
-        assert calls == [(in_order, PLAN.atom_scale), (sums, PLAN.parent_scale)]
+        in_order = [value for vector in VECTORS.values() for value in vector]
+        everyone = [VECTORS[LARGE][i] + VECTORS[MEDIUM][i] for i in range(4)]
+        industries = [*VECTORS[LARGE], *VECTORS[MEDIUM]]
+        assert calls == [(in_order, PLAN.atom_scale), (everyone, PLAN.parent_scale), (industries, PLAN.parent_scale)]
 
     def test_without_eligible_atoms_there_is_no_parent(self) -> None:
-        eligible, answer = measure(SPEC, PLAN, Cells(KEYS, {SMALL: CELLS.atoms[SMALL]}))
+        eligible, cohorts = measure(SPEC, PLAN, CELLS, frozenset())
         assert eligible == frozenset()
-        assert by_cohort(answer)[ALL, "*/*/*"]["values"] is None
+        assert [cohort["noisy"] for cohort in cohorts] == [None] * 6
+
+    def test_an_atom_in_two_parents_of_a_level_is_refused(self) -> None:
+        twice = {**CELLS.parents, union("media"): frozenset({LARGE.key, MEDIUM.key})}
+        with pytest.raises(ValueError, match="an atom is in two parents of level industry"):
+            replace(CELLS, parents=twice)
+
+
+class TestSegments:
+    SPEC = replace(SPEC, segments=("week_1", "week_2"))
+    CELLS = replace(
+        CELLS,
+        segments=("week_1", "week_2"),
+        vectors={
+            Group(each.key, segment): vector if segment == "week_1" else (QUORUM - 1, 1, 1, 1)
+            for each, vector in VECTORS.items()
+            for segment in ("week_1", "week_2")
+        },
+    )
+
+    def test_each_segment_of_an_atom_passes_a_gate_of_its_own(self) -> None:
+        eligible, cohorts = measure(self.SPEC, PLAN, self.CELLS, noise=none)
+        assert eligible == {f"{LARGE.key} week_1", f"{MEDIUM.key} week_1"}
+        assert {cohort["segment"] for cohort in cohorts if cohort["noisy"]} == {"week_1"}
+        assert len(cohorts) == 12
+
+    def test_a_parent_sums_one_segment(self) -> None:
+        cohorts = measure(self.SPEC, PLAN, self.CELLS, noise=none)[1]
+        [shown] = [each for each in cohorts if each["level"] == "all" and each["noisy"]]
+        assert shown["noisy"] == [7 * QUORUM, 4_070, 5_000, 6_071]
 
 
 class TestAnswer:
-    def test_figures_are_in_users_and_withheld_below_a_quorum(self) -> None:
-        _, answer = measure(SPEC, PLAN, CELLS, noise=none)
-        cohorts = by_cohort(answer)
-        assert cohorts["atom", LARGE.key]["values"] == [4 * SPEC.quorum, 4.0, 5.0, 6.0]
-        assert cohorts["atom", SMALL.key]["values"] is None
-        assert {key: cohort["eligible"] for key, cohort in cohorts.items()} == {
-            ("atom", LARGE.key): True,
-            ("atom", MEDIUM.key): True,
-            ("atom", SMALL.key): False,
-            (ALL, "*/*/*"): True,
-        }
-        assert answer["keys"] == list(KEYS)
-
-    def test_sigmas_are_public_and_the_same_for_whom_it_concerns_or_not(self) -> None:
-        _, answer = measure(SPEC, PLAN, CELLS)
-        *atoms, parent = answer["cohorts"]
-        sigma = PLAN.sensitivity / math.sqrt(2 * 0.02) / 1000
-        assert [cohort["sigmas"] for cohort in atoms] == [atoms[0]["sigmas"]] * 3
-        assert atoms[0]["sigmas"] == pytest.approx([sigma * 1000 / PLAN.count_scale, sigma, sigma, sigma])
-        assert parent["sigmas"] == pytest.approx([value * math.sqrt(2) for value in atoms[0]["sigmas"]])
-
     def test_the_noise_is_real_unless_a_test_says_otherwise(self) -> None:
-        first, second = (measure(SPEC, PLAN, CELLS)[1]["cohorts"][0]["values"] for _ in range(2))
+        first, second = (measure(SPEC, PLAN, CELLS)[1][0]["noisy"] for _ in range(2))
         assert first != second
-        assert first == pytest.approx([4 * SPEC.quorum, 4, 5, 6], abs=8 * PLAN.atom_scale / 1000)
+        assert first == pytest.approx(VECTORS[LARGE], abs=8 * PLAN.atom_scale)
+
+    def test_no_noise_is_used_twice(self) -> None:
+        """Within an answer and between two: not even where the cells are equal."""
+        equal = replace(CELLS, vectors=dict.fromkeys(CELLS.vectors, (9 * QUORUM, 5, 5, 5)))
+        drawn: list[int] = []
+        for _ in range(2):
+            for cohort in measure(SPEC, PLAN, equal)[1]:
+                one = cohort["noisy"]
+                drawn += [value - 5 * len(cohort["members"]) for value in one[1:]]
+        assert len(set(drawn)) == len(drawn) == 2 * 6 * 3
 
     def test_a_refused_answer_has_the_same_cohorts_and_no_figure(self) -> None:
-        _, answer = measure(SPEC, PLAN, CELLS)
-        empty = refused(SPEC, CELLS)
-        assert by_cohort(empty).keys() == by_cohort(answer).keys()
-        assert empty["keys"] == answer["keys"]
-        assert empty["mechanism"] is None
-        for cohort in empty["cohorts"]:
-            assert (cohort["eligible"], cohort["values"], cohort["sigmas"]) == (False, None, None)
+        cohorts, empty = measure(SPEC, PLAN, CELLS)[1], refused(CELLS)
+        assert by_cohort(empty).keys() == by_cohort(cohorts).keys()
+        assert all((cohort["members"], cohort["noisy"]) == ([], None) for cohort in empty)
 
 
 class TestPlan:
     def test_noise_is_scaled_to_the_sensitivity_and_each_rho(self) -> None:
-        assert PLAN.sensitivity == sensitivity(SPEC, 3)
+        assert PLAN.sensitivity == LAYOUT.sensitivity
         assert PLAN.atom_scale == pytest.approx(PLAN.sensitivity / math.sqrt(2 * 0.02))
-        assert PLAN.parent_scale == pytest.approx(PLAN.sensitivity / math.sqrt(2 * 0.01))
+        # two levels share the rho of the parents
+        assert PLAN.parent_scale == pytest.approx(PLAN.sensitivity / math.sqrt(2 * 0.005))
         assert PLAN.delta_gate == mechanisms.tail(5.6, PLAN.atom_scale)
 
     def test_a_stricter_gate_fails_less_often(self) -> None:
-        strict = Plan.of(replace(SPEC, gate_z=Decimal(7)), 3)
+        strict = Plan.of(replace(SPEC, gate_z=Decimal(7)), LAYOUT)
         assert strict.delta_gate < PLAN.delta_gate / 1000
         assert astuple(strict)[:-1] == astuple(PLAN)[:-1]
 
     def test_a_delta_that_the_gate_alone_uses_up_is_refused_before_anything_is_spent(self) -> None:
         with pytest.raises(Refused, match=r"release usage: delta is 1E-8, .* raise gate_z$"):
-            Plan.of(replace(SPEC, delta=Decimal("1e-8")), 3)
-        assert Plan.of(replace(SPEC, delta=Decimal("1e-8"), gate_z=Decimal(6)), 3).delta_gate < 1e-8
+            Plan.of(replace(SPEC, delta=Decimal("1e-8")), LAYOUT)
+        assert Plan.of(replace(SPEC, delta=Decimal("1e-8"), gate_z=Decimal(6)), LAYOUT).delta_gate < 1e-8
 
 
-ROW = {
-    "cohort_key": SMALL.key,
-    "cohort_industry": "small",
-    "cohort_region": "eu",
-    "cohort_size_band": "small",
-    "is_in_transition": False,
-}
+def row(cohort: Cohort, atom: Cohort, **more: Any) -> dict[str, Any]:
+    return {
+        "cohort_level": cohort.level,
+        "cohort_key": cohort.key,
+        "cohort_industry": cohort.industry,
+        "cohort_region": cohort.region,
+        "cohort_size_band": cohort.size_band,
+        "atom_key": atom.key,
+        "is_in_transition": False,
+        **more,
+    }
+
+
+def value(metric: str, key: str | None, value: int) -> dict[str, Any]:
+    return {"cohort_key": SMALL.key, "segment": None, "metric": metric, "key": key, "value": value}
 
 
 class TestCells:
-    def test_rows_become_vectors_in_the_order_of_the_keys(self) -> None:
-        rows: list[dict[str, Any]] = [
-            {"cohort_key": SMALL.key, "metric": "adopters", "key": "share", "value": 3},
-            {"cohort_key": SMALL.key, "metric": "active_users", "key": None, "value": 9},
-            {"cohort_key": SMALL.key, "metric": "adopters", "key": "export", "value": 1},
-            {"cohort_key": SMALL.key, "metric": "adopters", "key": "search", "value": 2},
-        ]
-        assert cells_from(rows, [ROW], KEYS) == Cells(KEYS, {SMALL: (9, 1, 2, 3)})
+    ROWS: ClassVar = [row(SMALL, SMALL), row(union(), SMALL)]
+
+    def test_rows_become_vectors_in_the_order_of_the_layout(self) -> None:
+        rows = [value("adoption", "share", 3), value("active_users", None, 9), value("adoption", "export", 1)]
+        found = cells_from(rows, self.ROWS, SPEC, LAYOUT)
+        assert found.vectors == {Group(SMALL.key, None): (9, 1, 0, 3)}
+        assert found.parents == {union(): frozenset({SMALL.key})}
 
     def test_an_atom_without_rows_is_empty_and_still_there(self) -> None:
-        assert cells_from([], [ROW], KEYS) == Cells(KEYS, {SMALL: (0, 0, 0, 0)})
+        assert cells_from([], self.ROWS, SPEC, LAYOUT).vectors == {Group(SMALL.key, None): (0, 0, 0, 0)}
+
+    def test_segments_are_told_apart(self) -> None:
+        spec = replace(SPEC, segments=("a", "b"))
+        found = cells_from([value("active_users", None, 9) | {"segment": "b"}], self.ROWS, spec, LAYOUT)
+        assert found.vectors == {Group(SMALL.key, "a"): (0, 0, 0, 0), Group(SMALL.key, "b"): (9, 0, 0, 0)}
 
     def test_what_the_registry_withholds_comes_along(self) -> None:
-        assert cells_from([], [ROW | {"is_in_transition": True}], KEYS).in_transition == {SMALL.key}
+        rows = [row(SMALL, SMALL, is_in_transition=True)]
+        assert cells_from([], rows, SPEC, LAYOUT).in_transition == {SMALL.key}
+
+    def test_a_level_that_the_release_does_not_ask_for_is_left_out(self) -> None:
+        assert cells_from([], self.ROWS, replace(SPEC, levels=("industry",)), LAYOUT).parents == {}
 
     def test_a_key_outside_the_keyset_is_an_error(self) -> None:
         with pytest.raises(KeyError):
-            cells_from([{"cohort_key": SMALL.key, "metric": "adopters", "key": "x", "value": 1}], [ROW], KEYS)
+            cells_from([value("adoption", "x", 1)], self.ROWS, SPEC, LAYOUT)
 
-    @pytest.mark.parametrize("vector", [(), (1, 2, 3), (1, 2, 3, 4, 5)])
-    def test_a_vector_of_another_length_is_refused(self, vector: tuple[int, ...]) -> None:
-        with pytest.raises(ValueError, match="the count and one cell per key"):
-            Cells(KEYS, {SMALL: vector})
+    def test_an_atom_without_a_vector_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="each atom has a vector per segment"):
+            replace(CELLS, segments=("week_1",))
 
 
 class TestPrivacyModel:
@@ -254,7 +302,7 @@ class TestPrivacyModel:
     def test_the_table_of_losses_is_what_the_code_computes(self) -> None:
         rows = re.findall(r"^\| (0\.\d+) \| (\d+) \| ([\d.]+) \| (\S+) \|$", self.PAGE, re.MULTILINE)
         assert len(rows) == 6
-        gate = Plan.of(SPEC.bounded(10), 10).delta_gate
+        gate = PLAN.delta_gate
         for rho, weeks, epsilon, delta in rows:
             # as `quorum ledger` converts
             assert f"{mechanisms.epsilon(int(weeks) * Decimal(rho), 9e-8):.2f}" == epsilon

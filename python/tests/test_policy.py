@@ -1,20 +1,21 @@
+import ast
 import math
-from collections.abc import Iterable, Sequence
+import re
 from dataclasses import fields, replace
 from datetime import date, timedelta
 from decimal import Decimal
-from itertools import pairwise, product
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from quorum.errors import BadInput, QuorumError, Refused
 from quorum.overrides import budget, release_overrides
-from quorum.policy import Spec, count_scale, resolve, sensitivity, version
+from quorum.policy import LEVELS, Spec, resolve, version
 from quorum.settings import project_directory
 
 PROJECT = project_directory()
@@ -46,11 +47,12 @@ BELOW_THE_FLOORS = [
     ("rho_parents", weekly(rho_parents="-0.01")),
     ("rho_atoms", weekly(rho_atoms="NaN")),
     ("rho_atoms", weekly(rho_atoms="Infinity")),
-    ("max_cells", weekly(max_cells=0)),
     ("history", weekly(history=0)),
     ("atom_min_contributors", DECLARED | {"atom_min_contributors": 0}),
-    ("value_scale", DECLARED | {"value_scale": 10_001}),
-    ("value_scale", DECLARED | {"value_scale": 0}),
+    ("lookback_days", DECLARED | {"lookback_days": 92}),
+    ("lookback_days", DECLARED | {"lookback_days": -1}),
+    ("levels", DECLARED | {"levels": []}),
+    ("levels", DECLARED | {"levels": ["all", "country"]}),
     ("delta", DECLARED | {"delta": "1.1e-7"}),
     ("delta", DECLARED | {"delta": "NaN"}),
     ("gate_z", DECLARED | {"gate_z": "5.59"}),
@@ -129,7 +131,9 @@ def test_an_override_that_cannot_be_read_is_told_by_name(name: str, value: Any) 
     assert f"release feature_usage: {name} must be " in one_line(error)
 
 
-@pytest.mark.parametrize("name", ["tenant_cap", "max_cells", "value_scale", "unit", "population", "keys", "name", "x"])
+@pytest.mark.parametrize(
+    "name", ["tenant_cap", "metrics", "segments", "levels", "lookback_days", "unit", "population", "name", "x"]
+)
 def test_an_override_may_not_say_anything_else(name: str) -> None:
     with pytest.raises(BadInput) as error:
         resolve(DECLARED, {name: 1})
@@ -138,12 +142,23 @@ def test_an_override_may_not_say_anything_else(name: str) -> None:
 
 def test_an_override_chooses_among_the_declared_periods() -> None:
     daily = resolve(DECLARED, {"period": "day"})
-    assert (daily.period, daily.rho, daily.max_cells) == ("day", Decimal("0.0070"), 2)
+    assert (daily.period, daily.rho, daily.history) == ("day", Decimal("0.0070"), 1)
     with pytest.raises(Refused, match=r"rho_atoms may only be lower than 0\.0045"):
         resolve(DECLARED, {"period": "day", "rho_atoms": "0.02"})
 
 
-@pytest.mark.parametrize("change", [{"tenant_limit": 3}, {"tenant_cap": "many"}, {"tenant_cap": 50.5}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tenant_limit": 3},
+        {"tenant_cap": "many"},
+        {"tenant_cap": 50.5},
+        {"metrics": []},
+        {"segments": "week_1"},
+        {"segments": ["week_1", "week_1"]},
+        {"levels": ["all", 5]},
+    ],
+)
 def test_a_declaration_that_does_not_fit_is_told(change: dict[str, Any]) -> None:
     with pytest.raises(BadInput) as error:
         resolve(DECLARED | change, {})
@@ -228,135 +243,35 @@ class TestPeriods:
 
 
 class TestDigests:
-    # a week and a day differ in their slots; the keys themselves stand in the place of their name
-    @pytest.mark.parametrize("name", [f.name for f in fields(Spec) if f.name not in ("period", "keys")])
+    KEYS: ClassVar = {"feature_catalog": ["a"]}
+
+    # a week and a day differ in their slots
+    @pytest.mark.parametrize("name", [f.name for f in fields(Spec) if f.name != "period"])
     def test_whatever_decides_the_meaning_changes_the_digest(self, name: str) -> None:
         value = getattr(SPEC, name)
-        other = {str: f"{value} too", int: 2 * value, Decimal: value}[type(value)]
-        if isinstance(value, Decimal):
-            other = value + 1 if name == "gate_z" else value / 2
+        match value:
+            case str():
+                other: Any = f"{value} too"
+            case int():
+                other = 2 * value + 1
+            case tuple():
+                other = value[:-1] or ("week_1",) if name != "metrics" else ()
+            case _:
+                other = value + 1 if name == "gate_z" else value / 2
         changed = replace(SPEC, **{name: other})
-        assert changed.digest(["a"]) != SPEC.digest(["a"])
+        assert changed.digest(changed.layout(self.KEYS)) != SPEC.digest(SPEC.layout(self.KEYS))
         limits = budget(SPEC.population, Path("nowhere"), SHIPPED_BUDGETS)
         assert version([changed], [limits]) != version([SPEC], [limits])
 
     def test_so_do_the_keys(self) -> None:
-        assert SPEC.digest(["a"]) == replace(SPEC).digest(["a"]) != SPEC.digest(["a", "b"])
+        first, second = (SPEC.digest(SPEC.layout({"feature_catalog": keys})) for keys in (["a"], ["a", "b"]))
+        assert first == replace(SPEC).digest(SPEC.layout(self.KEYS)) != second
 
 
-Unit = frozenset[int]  # one user: the features that it used
-
-
-def vector(contributors: Iterable[Sequence[Unit]], spec: Spec, key_count: int) -> list[int]:
-    """Compute an atom's vector as models/release/dp_feature_usage.sql does."""
-    cap, scale, count, cells = spec.tenant_cap, spec.value_scale, 0, [0] * key_count
-    for units in contributors:
-        totals = [0] * key_count
-        for unit in units:
-            full = len(unit) <= spec.max_cells
-            weight = scale if full else math.floor(scale * math.sqrt(spec.max_cells / len(unit)))
-            for key in unit:
-                totals[key] += weight
-        count += count_scale(spec, key_count) * min(len(units), cap)
-        cells = [cell + cap * total // max(len(units), cap) for cell, total in zip(cells, totals, strict=True)]
-    return [count, *cells]
-
-
-def distance(others: Sequence[Unit], unit: Unit, spec: Spec, key_count: int) -> float:
-    """Return how far a contributor's vector moves when one more user comes, or goes."""
-    return math.dist(vector([others], spec, key_count), vector([[*others, unit]], spec, key_count))
-
-
-def bounds(cap: int, key_count: int, max_cells: int, scale: int) -> Spec:
-    """Return a spec of these bounds; with a small cap it takes many tenants to stay above the floor."""
-    spec = replace(SPEC, tenant_cap=cap, min_tenants=max(5, -(-50 // cap)), max_cells=max_cells, value_scale=scale)
-    return spec.bounded(key_count)
-
-
-class TestSensitivity:
-    def test_the_vector_is_that_of_the_unit_test_of_the_model(self) -> None:
-        spec = replace(SPEC, tenant_cap=2, min_tenants=25, max_cells=1)
-        big = [frozenset({0}), frozenset({0}), frozenset[int](), frozenset[int]()]
-        assert vector([big, [frozenset(range(4))]], spec, 4)[1:] == [1500, 500, 500, 500]
-
-    @settings(max_examples=500, deadline=None)
-    @given(st.data())
-    def test_no_small_world_moves_further_than_declared(self, data: st.DataObject) -> None:
-        key_count = data.draw(st.integers(1, 8))
-        cap = data.draw(st.integers(1, 6))
-        spec = bounds(cap, key_count, data.draw(st.integers(1, key_count)), data.draw(st.integers(1, 1000)))
-        users = st.frozensets(st.integers(0, key_count - 1))
-        others = data.draw(st.lists(users, max_size=2 * cap + 2))
-        unit = data.draw(users)
-        assert distance(others, unit, spec, key_count) <= sensitivity(spec, key_count)
-
-    @settings(max_examples=100, deadline=None)
-    @given(st.data())
-    def test_other_contributors_neither_add_nor_hide(self, data: st.DataObject) -> None:
-        spec = bounds(3, 4, 1, 1000)
-        users = st.frozensets(st.integers(0, 3))
-        beside, others = (data.draw(st.lists(users, max_size=8)) for _ in range(2))
-        unit = data.draw(users)
-        together = math.dist(vector([beside, others], spec, 4), vector([beside, [*others, unit]], spec, 4))
-        assert together == distance(others, unit, spec, 4)
-
-    @pytest.mark.parametrize(
-        ("cap", "key_count", "max_cells"),
-        [(50, 10, 5), (50, 22, 5), (50, 55, 5), (10, 10, 4), (1, 6, 2), (10, 30, 1), (7, 3, 1), (50, 1, 1)],
-    )
-    def test_the_worst_case_touches_the_bound(self, cap: int, key_count: int, max_cells: int) -> None:
-        spec = bounds(cap, key_count, max_cells, 1000)
-        declared = sensitivity(spec, key_count)
-        worst = {"below": 0.0, "at": 0.0}
-        theirs_or_its = range(min(key_count, 2 * spec.max_cells) + 1)
-        for others, theirs, its in product((0, cap - 1, cap, cap + 1), theirs_or_its, theirs_or_its):
-            crowd = [frozenset(range(theirs))] * others
-            moved = distance(crowd, frozenset(range(key_count - its, key_count)), spec, key_count)
-            case = "below" if others < cap else "at"
-            worst[case] = max(worst[case], moved)
-        assert max(worst.values()) <= declared
-        # so a bound planted a tenth too small is found
-        assert max(worst.values()) > 0.99 * declared
-        # and where cells are bounded, neither case leaves room: that is what count_scale is for
-        if 2 * max_cells < key_count and cap > 1:
-            assert min(worst.values()) > 0.85 * declared
-
-    def test_rounding_alone_can_move_every_cell_by_one(self) -> None:
-        spec = replace(bounds(8, 8, 1, 1), max_cells=1)
-        others = [frozenset({key}) for key in range(8)]
-        without_rounding = math.sqrt(spec.max_cells + count_scale(spec, 8) ** 2)
-        assert distance(others, frozenset(), spec, 8) == math.sqrt(8) > without_rounding
-        assert sensitivity(spec, 8) > math.sqrt(8)
-
-    def test_the_border_of_the_cap_belongs_to_both_sides(self) -> None:
-        spec, everything = bounds(3, 4, 1, 1000), frozenset(range(4))
-        below = distance([everything] * 2, everything, spec, 4)  # two others: the third still counts
-        at_cap = distance([everything] * 3, everything, spec, 4)
-        assert below == math.sqrt(4 * 500**2 + count_scale(spec, 4) ** 2)
-        assert at_cap == 0
-
-    @pytest.mark.parametrize(("key_count", "bounded"), [(1, 1), (5, 5), (10, 10), (11, 5), (55, 5)])
-    def test_from_half_of_the_keys_on_nothing_is_bounded(self, key_count: int, bounded: int) -> None:
-        assert SPEC.bounded(key_count).max_cells == bounded
-
-    @given(st.integers(1, 100), st.integers(1, 100), st.integers(1, 20), st.integers(1, 10_000))
-    def test_the_count_takes_what_the_cap_leaves_free(
-        self, cap: int, key_count: int, max_cells: int, scale: int
-    ) -> None:
-        spec = bounds(cap, key_count, max_cells, scale)
-        chosen = count_scale(spec, key_count)
-        assert chosen >= scale
-        if chosen > scale:  # then it costs nothing, and a grain more would
-            free = (scale * cap) ** 2 * min(2 * spec.max_cells, key_count)
-            used = [(spec.max_cells * scale**2 + s**2) * (cap + 1) ** 2 for s in (chosen, chosen + 1)]
-            assert used[0] <= free < used[1]
-
-    def test_a_weight_is_never_rounded_up(self) -> None:
-        """The proof needs squares that add up to no more than max_cells, also where a square root is a float."""
-        for max_cells, cells in product(range(1, 40), range(1, 400)):
-            if cells > max_cells:
-                weight = math.floor(10_000 * math.sqrt(max_cells / cells))
-                assert weight**2 * cells <= max_cells * 10_000**2
+def test_the_levels_are_those_of_the_cohort_map() -> None:
+    unions = (PROJECT / "models/cross_tenant/cohort_unions.sql").read_text("utf-8")
+    [levels] = re.findall(r"set levels = (\{.*\}) -%", unions)
+    assert ast.literal_eval(levels).keys() == LEVELS
 
 
 def test_laxer_shipped_budgets_are_refused(tmp_path: Path) -> None:
