@@ -25,7 +25,7 @@ def planted(dbt: Dbt, bug: Bug) -> Iterator[None]:
     parts += [(macro, "macro_sql") for macro in manifest.macros.values()]
     [(part, code)] = [each for each in parts if each[0].name == bug.where]
     sound = getattr(part, code)
-    assert sound.count(bug.sound) == 1
+    assert sound.count(bug.sound) == 1, f"{bug.where} does not say once: {bug.sound}"
     setattr(part, code, sound.replace(bug.sound, bug.planted))
     try:
         yield

@@ -73,6 +73,12 @@ BUGS = {
     "the rest of the groups that they leave is not": Bug(
         "int_affected_identities", "and known.component_key = torn.component_key", "and false"
     ),
+    "a chain is followed for one link": Bug(
+        "int_identities",
+        "{{ connected_components('edges') }}",
+        "select tenant_key, one_key as node_key, least(one_key, min(other_key)) as component_key "
+        "from edges group by tenant_key, one_key",
+    ),
     "a device joins whatever number of users": Bug(
         "int_identities", "in_reach.neighbours <= in_reach.max_users_per_device as may_join", "true as may_join"
     ),
