@@ -210,10 +210,18 @@ def _run(found: Mapping[str, Any]) -> str:
 def _plan(found: Mapping[str, Any]) -> str:
     if not found["due"]:
         return f"As of {found['as_of']} nothing is due: each closed period has its answer, and a run spends nothing."
+    metrics = [
+        {"release": due["release"], **metric}
+        for due in {each["release"]: each for each in found["due"]}.values()
+        for metric in due["metrics"]
+    ]
     return "\n".join(
         [
             f"As of {found['as_of']} a run would release",
-            _table(found["due"]),
+            _table([{name: value for name, value in due.items() if name != "metrics"} for due in found["due"]]),
+            "",
+            "with these metrics, shown where a cohort has as many active users",
+            _table(metrics),
             "",
             "and ask of the budgets (rho)",
             _table(found["budgets"]),

@@ -32,7 +32,7 @@ LATER = Relation(
     "mart_tenant_later", "Nothing yet.", (Column("tenant_key", "varchar", "Its own.", True),), ("tenant_key",)
 )
 CATALOG = Relation("metric_catalog", "What it means.", (Column("mart", "varchar", "The mart.", False),), ("mart",))
-PUBLISHED = Published((LATER, USES), CATALOG, Relation("mart_benchmark_features", "", (), ()))
+PUBLISHED = Published((LATER, USES), CATALOG, ())
 
 Row = tuple[Any, ...]
 

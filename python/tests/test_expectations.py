@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from quorum.errors import Refused
-from quorum.expectations import Gate, Range, benchmark_features, tenant_mart
+from quorum.expectations import Gate, Range, benchmark_mart, tenant_mart
 from quorum.marts import Column, Relation
 
 FEATURES = ["export", "search"]
@@ -27,6 +27,7 @@ def benchmarks() -> pd.DataFrame:
         "feature": "search",
         "status": "released",
         "active_users": 1000.0,
+        "active_users_sigma": 5.0,
         "adopters": 300.0,
         "adoption_share": 0.3,
         "rho": 0.03,
@@ -38,7 +39,18 @@ def benchmarks() -> pd.DataFrame:
 
 
 BENCHMARKS = Relation(
-    "mart_benchmark_features", "", tuple(Column(name, "varchar", "", False) for name in benchmarks().columns), ()
+    "mart_benchmark_features",
+    "",
+    tuple(
+        Column(
+            name,
+            "double" if dtype.kind == "f" else "varchar" if name != "period_start" else "date",
+            "",
+            name == "status",
+        )
+        for name, dtype in benchmarks().dtypes.items()
+    ),
+    ("period", "period_start", "cohort_level", "cohort_key", "feature"),
 )
 
 # A mart with every kind of column that a tenant's mart has.
@@ -80,7 +92,7 @@ def adoption() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def check() -> Callable[[pd.DataFrame], None]:
-    gate, suites = Gate(), {True: tenant_mart(ADOPTION, RANGES), False: benchmark_features(BENCHMARKS, FEATURES)}
+    gate, suites = Gate(), {True: tenant_mart(ADOPTION, RANGES), False: benchmark_mart(BENCHMARKS, FEATURES)}
     return lambda frame: gate.check(suites["tenant_key" in frame.columns], frame)
 
 
@@ -102,6 +114,7 @@ def test_sound_marts_pass(check: Check) -> None:
         ("cohort_size_band", "+49 151 2345678"),
         ("feature", "something new"),
         ("status", "suppressed"),
+        ("status", None),
         ("adoption_share", None),
         ("rho", 0.051),
         ("rho", 0.0),

@@ -49,7 +49,7 @@ def faults(published: Published, catalog: Iterable[Row]) -> Iterator[str]:
     rows = {(row["mart"], row["metric"]): row for row in catalog}
     metrics = {
         (mart.name, column.name): "tenant_exact" if mart in published.of_tenants else "benchmark_dp"
-        for mart in (*published.of_tenants, published.benchmarks)
+        for mart in (*published.of_tenants, *published.benchmarks)
         for column in mart.columns
         if re.fullmatch(NUMBER, column.data_type) and column.name not in mart.grain
     }
@@ -103,7 +103,7 @@ def test_a_fault_in_the_catalog_is_found(
 
 
 def test_whoever_reads_a_mart_is_told_what_it_means(published: Published) -> None:
-    for relation in (*published.of_tenants, published.metric_catalog, published.benchmarks):
+    for relation in (*published.of_tenants, published.metric_catalog, *published.benchmarks):
         assert relation.meaning.startswith("One row per ")
         assert not [column.name for column in relation.columns if not column.meaning]
 

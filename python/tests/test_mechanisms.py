@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from quorum.errors import BadInput
 from quorum.mechanisms import discrete_gaussian, epsilon, gaussian_scale, tail
+from quorum.policy import MAX_RHO
 
 TOP = 2**63 - 1
 
@@ -151,3 +152,14 @@ def test_gate_delta_is_about_one_in_a_hundred_million() -> None:
 def test_a_tail_outside_the_proof_is_refused(z: float, scale: float) -> None:
     with pytest.raises(BadInput):
         tail(z, scale)
+
+
+def test_laplace_noise_never_has_less_variance_where_a_release_may_be() -> None:
+    """Of one number of sensitivity 1: 2 / epsilon^2 for Laplace noise, 1 / (2 * rho) for Gaussian noise of the same rho.
+
+    Laplace noise costs at least the relative entropy of two densities one apart: the Renyi divergence of order 1.
+    """
+    for epsilon_ in (n / 100 for n in range(1, 250)):
+        rho = epsilon_ - 1 + math.exp(-epsilon_)
+        assert 2 / epsilon_**2 > 1 / (2 * rho)
+    assert rho > 10 * float(max(MAX_RHO.values())), "what no answer may cost"

@@ -92,7 +92,7 @@ MISTAKES = {
         4, "tolerance_points may only be lower", releases("{feature_usage: {tolerance_points: 7}}")
     ),
     "a policy of what is not for it": Mistake(
-        2, "value_scale cannot be set", releases("{feature_usage: {value_scale: 1}}")
+        2, "tenant_cap cannot be set", releases("{feature_usage: {tenant_cap: 1}}")
     ),
     "a policy without a number": Mistake(2, "history must be a number", releases("{feature_usage: {history: all}}")),
     "a field that is kept as it is": Mistake(4, "line 2: keep is laxer than truncate", fields("*,ip,ip_address,keep")),

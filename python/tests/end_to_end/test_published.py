@@ -33,7 +33,7 @@ from tests.end_to_end.conftest import Night
 from tests.end_to_end.histories import event
 
 WEEKS = [date(2026, 3, 2) + timedelta(days=7 * week) for week in range(4)]
-BENCHMARKS = "select * from mart_benchmark_features order by all"
+BENCHMARKS = ("mart_benchmark_features", "mart_benchmarks")
 BUNDLED = f"select * from {METRIC_CATALOG} where mart like 'mart_tenant_%' order by all"
 
 
@@ -75,18 +75,29 @@ def opened(bundle: Path, key: bytes) -> Iterator[duckdb.DuckDBPyConnection]:
 class TestBenchmarks:
     def test_parquet_and_duckdb_hold_the_rows_of_the_mart(self, workspace: Workspace, release: Path) -> None:
         with duckdb.connect(release / "cross_tenant" / "benchmarks.duckdb", read_only=True) as connection:
-            assert connection.sql("show tables").fetchall() == [("mart_benchmark_features",)]
-            rows = connection.sql(BENCHMARKS)
-            assert rows.fetchall() == worlds.fetch(workspace, "released", BENCHMARKS)
-            parquet = pd.read_parquet(release / "cross_tenant" / "mart_benchmark_features.parquet")
-            parquet = parquet.astype({"period_start": "datetime64[us]", "period_end": "datetime64[us]"})
-            pd.testing.assert_frame_equal(rows.df(), parquet)
+            assert connection.sql("show tables").fetchall() == [(mart,) for mart in BENCHMARKS]
+            for mart in BENCHMARKS:
+                query = f"select * from {mart} order by all"
+                rows = connection.sql(query)
+                assert rows.fetchall() == worlds.fetch(workspace, "released", query)
+                parquet = pd.read_parquet(release / "cross_tenant" / f"{mart}.parquet")
+                days = dict.fromkeys(parquet.columns[parquet.columns.str.match("period_|lookback_")], "datetime64[us]")
+                # a column of nothing has another type in each
+                pd.testing.assert_frame_equal(rows.df(), parquet.astype(days), check_dtype=False)
+
+    def test_one_mart_is_a_view_of_the_other(self, release: Path) -> None:
+        rows = pd.read_parquet(release / "cross_tenant" / "mart_benchmarks.parquet")
+        rows = rows[rows.metric == "adoption"].rename(columns={"metric_key": "feature", "estimate": "adoption_share"})
+        keys = ["period_start", "cohort_level", "cohort_key", "feature", "status", "adoption_share"]
+        whole, view = (frame[keys].sort_values(keys[:4]).reset_index(drop=True) for frame in (rows, published(release)))
+        pd.testing.assert_frame_equal(whole, view)
 
     def test_the_whole_keyset_is_there(self, release: Path) -> None:
         """From the registry, the catalog and the calendar alone: three of the four weeks have no events at all."""
         with (Path(publish.__file__).parents[2] / "seeds/reference/feature_catalog.csv").open() as file:
             features = {row["feature"] for row in csv.DictReader(file) if row["source_format"] == "quorum"}
         cohorts = [("atom", "retail/eu/*"), ("atom", "media/us/small"), ("all", "*/*/*")]
+        cohorts += [("industry", "retail/*/*"), ("industry", "media/*/*")]
         keys = ["period_start", "cohort_level", "cohort_key", "feature"]
         rows = published(release)
         found = list(rows[keys].itertuples(index=False, name=None))
@@ -96,7 +107,8 @@ class TestBenchmarks:
 
     def test_what_is_withheld_is_empty(self, release: Path) -> None:
         rows = published(release)
-        expected = {"retail/eu/*": "released", "media/us/small": "imprecise", "*/*/*": "released"}
+        expected = {"retail/eu/*": "released", "retail/*/*": "released", "*/*/*": "released"}
+        expected |= {"media/us/small": "imprecise", "media/*/*": "imprecise"}
         of_last_week = rows[rows.period_start == WEEKS[-1]]
         assert dict(zip(of_last_week.cohort_key, of_last_week.status, strict=True)) == expected
         assert set(rows[rows.period_start < WEEKS[-1]].status) == {"ineligible"}
@@ -106,7 +118,7 @@ class TestBenchmarks:
 
     def test_each_row_says_what_it_is(self, release: Path) -> None:
         rows = published(release)
-        stated = ["unit", "mechanism", "estimand", "rho", "epsilon", "delta", "active_users_sigma", "adopters_sigma"]
+        stated = ["unit", "mechanism", "estimand", "rho", "epsilon", "delta"]
         assert rows[[*stated, "tolerance_points", "policy_version", "answer_id"]].notna().all(axis=None)
         assert rows.rho.between(0, float(MAX_RHO["week"]), inclusive="right").all()
         assert rows.delta.between(0, float(MAX_DELTA), inclusive="right").all()
@@ -155,18 +167,20 @@ class TestBenchmarks:
         answers = {
             answer.slot.start: answer.payload for answer in Ledger.open(copy.ledger_url).answers("feature_usage")
         }
-        wider, other, everyone = sorted(
-            answers[WEEKS[-1]]["cohorts"], key=lambda cohort: (cohort["level"] == "all", cohort["key"])
+        answer = answers[WEEKS[-1]]
+        cohorts = {(cohort["level"], cohort["key"]): cohort for cohort in answer["cohorts"]}
+        wider, other, everyone = (
+            cohorts[place] for place in (("atom", "*/*/*"), ("atom", "media/us/small"), ("all", "*/*/*"))
         )
-        assert [cohort["key"] for cohort in (wider, other, everyone)] == ["*/*/*", "media/us/small", "*/*/*"]
-        assert (wider["eligible"], wider["values"], other["eligible"]) == (False, None, True)
-        size = (
-            "select value / 1000 from dp_feature_usage where period_start = $1 and cohort_key = '*/*/*' and key is null"
-        )
-        [(users,)] = worlds.fetch(copy, "cross_tenant", size, WEEKS[-1:])
+        assert wider["noisy"] is None
+        assert other["members"] == everyone["members"] == ["media/us/small"]
+        size = "select value from dp_feature_usage where period_start = $1 and cohort_key = '*/*/*' and key is null"
+        [(count,)] = worlds.fetch(copy, "cross_tenant", size, WEEKS[-1:])
+        [(one,)] = worlds.fetch(copy, "cross_tenant", "select distinct count_scale from release_periods")
+        users = count / one
         assert users > 500, "twice a quorum: it is the transition that withholds it"
-        difference = everyone["values"][0] - other["values"][0]
-        assert abs(difference) < 8 * math.hypot(everyone["sigmas"][0], other["sigmas"][0]) < users / 2
+        difference = (everyone["noisy"][0] - other["noisy"][0]) / one
+        assert abs(difference) < 8 * math.hypot(*answer["scales"].values()) / one < users / 2
         statuses = (
             "select distinct status from mart_benchmark_features where period_start = $1 and cohort_level = 'atom'"
         )
@@ -233,7 +247,7 @@ class TestFolder:
     def test_it_holds_what_it_should_and_nothing_more(
         self, workspace: Workspace, release: Path, bundles: Mapping[Path, TenantKeys]
     ) -> None:
-        cross_tenant = ("benchmarks.duckdb", "mart_benchmark_features.parquet", "manifest.json")
+        cross_tenant = ("benchmarks.duckdb", *(f"{mart}.parquet" for mart in BENCHMARKS), "manifest.json")
         expected = {workspace.published / "current"} | {release / "cross_tenant" / name for name in cross_tenant}
         expected |= {bundle.with_name(name) for bundle in bundles for name in ("tenant.duckdb", "manifest.json")}
         found = {path for path in workspace.published.rglob("*") if path.is_symlink() or not path.is_dir()}
@@ -269,12 +283,16 @@ class TestFolder:
         with opened(bundle, keys.bundle_key) as connection:
             exact = connection.execute(comments).fetchall()
             metrics = connection.execute(f"select * from {METRIC_CATALOG} limit 1").fetchall()
-        assert len(benchmarks) == 1 + len(published(release).columns)
+        parquets = [release / "cross_tenant" / f"{mart}.parquet" for mart in BENCHMARKS]
+        assert len(benchmarks) == sum(1 + len(pd.read_parquet(parquet).columns) for parquet in parquets)
         assert len(exact) == sum(1 + len(mart.columns) for mart in marts) + 1 + len(metrics[0])
         assert not [name for name, comment in benchmarks + exact if not comment]
-        parquet = release / "cross_tenant" / "mart_benchmark_features.parquet"
-        metadata = duckdb.execute(f"select decode(key), decode(value) from parquet_kv_metadata('{parquet}')").fetchall()
-        assert dict(metadata) == dict(benchmarks[1:])
+        for parquet in parquets:
+            metadata = duckdb.execute(
+                f"select decode(key), decode(value) from parquet_kv_metadata('{parquet}')"
+            ).fetchall()
+            assert set(metadata) <= set(benchmarks)
+            assert len(metadata) == len(pd.read_parquet(parquet).columns)
 
     def test_who_may_read_and_write(self, workspace: Workspace) -> None:
         for folder in (workspace.landing, workspace.keyring, workspace.restricted):
@@ -329,7 +347,7 @@ def test_verify_sees_harm(workspace: Workspace, tmp_path: Path, place: str, harm
         target.parent.mkdir(exist_ok=True)
         shutil.copytree(source, target, symlinks=True) if source.is_dir() else shutil.copy2(source, target)
     sound = worlds.quorum(copy, "verify", "--json")
-    assert json.loads(sound.stdout)["published_files"] == 3 + 2 * 44
+    assert json.loads(sound.stdout)["published_files"] == 4 + 2 * 44
 
     folder = publish.current(copy)
     assert folder is not None
