@@ -5,268 +5,272 @@
     Everything is bounded here, whatever the rows say: a unit is in one segment, adds one clamped value per sum, is in
     one bin per histogram, and fills `max_cells` cells per metric of distinct users. Then each contributor is weighed as
     `tenant_cap` users at the most. Numbers come from the rows that the noise is scaled to (`quorum.release_control`);
-    the proof is in docs/privacy-model.md. -#}
-{% macro bounded_cells(release, contributions) %}
-periods as (
+    the proof is in docs/privacy-model.md. The call stands for the last select of a model, whose CTEs may have any names. -#}
+{% macro bounded_cells(release, contributions) -%}
+select * from (
 
-    select * from {{ source('cross_tenant_control', 'release_periods') }}
-    where release = '{{ release }}'
+    with periods as (
 
-),
+        select * from {{ source('cross_tenant_control', 'release_periods') }}
+        where release = '{{ release }}'
 
-blocks as (
+    ),
 
-    select * from {{ source('cross_tenant_control', 'release_blocks') }}
-    where release = '{{ release }}'
+    blocks as (
 
-),
+        select * from {{ source('cross_tenant_control', 'release_blocks') }}
+        where release = '{{ release }}'
 
-layout as (
+    ),
 
-    select
-        cells.period_start,
-        cells.metric,
-        cells.key,
-        cells.position,
-        cells.lower_edge,
-        cells.upper_edge,
-        blocks.bound,
-        blocks.low,
-        blocks.high,
-        blocks.max_cells,
-        blocks.scale,
-        blocks.centre
-    from {{ source('cross_tenant_control', 'release_cells') }} as cells
-    inner join blocks using (release, period_start, metric)
+    layout as (
 
-),
+        select
+            cells.period_start,
+            cells.metric,
+            cells.key,
+            cells.position,
+            cells.lower_edge,
+            cells.upper_edge,
+            blocks.bound,
+            blocks.low,
+            blocks.high,
+            blocks.max_cells,
+            blocks.scale,
+            blocks.centre
+        from {{ source('cross_tenant_control', 'release_cells') }} as cells
+        inner join blocks using (release, period_start, metric)
 
-segments as (
+    ),
 
-    select segment
-    from {{ source('cross_tenant_control', 'release_segments') }}
-    where release = '{{ release }}'
+    segments as (
 
-),
+        select segment
+        from {{ source('cross_tenant_control', 'release_segments') }}
+        where release = '{{ release }}'
 
-members as (
+    ),
 
-    select * from {{ ref('cohort_tenants') }}
+    members as (
 
-),
+        select * from {{ ref('cohort_tenants') }}
 
-atoms as (
+    ),
 
-    select * from {{ ref('cohort_atoms') }}
+    atoms as (
 
-),
+        select * from {{ ref('cohort_atoms') }}
 
--- of a unit that claims several segments, the first one holds
-units as (
+    ),
 
-    select
-        contributions.period_start,
-        contributions.tenant_key,
-        contributions.unit_key,
-        members.cohort_key,
-        members.contributor_key,
-        min(segments.segment) as segment
-    from {{ contributions }} as contributions
-    inner join periods on contributions.period_start = periods.period_start
-    inner join members
-        on contributions.period_start = members.period_start
-        and contributions.tenant_key = members.tenant_key
-    inner join segments on contributions.segment is not distinct from segments.segment
-    group by all
+    -- of a unit that claims several segments, the first one holds
+    units as (
 
-),
+        select
+            contributions.period_start,
+            contributions.tenant_key,
+            contributions.unit_key,
+            members.cohort_key,
+            members.contributor_key,
+            min(segments.segment) as segment
+        from {{ contributions }} as contributions
+        inner join periods on contributions.period_start = periods.period_start
+        inner join members
+            on contributions.period_start = members.period_start
+            and contributions.tenant_key = members.tenant_key
+        inner join segments on contributions.segment is not distinct from segments.segment
+        group by all
 
-contributors as (
+    ),
 
-    select
-        period_start,
-        cohort_key,
-        contributor_key,
-        segment,
-        count(*) as users
-    from units
-    group by period_start, cohort_key, contributor_key, segment
+    contributors as (
 
-),
+        select
+            period_start,
+            cohort_key,
+            contributor_key,
+            segment,
+            count(*) as users
+        from units
+        group by period_start, cohort_key, contributor_key, segment
 
-touched as (
+    ),
 
-    select
-        units.*,
-        layout.metric,
-        layout.key,
-        layout.position,
-        layout.bound,
-        layout.low,
-        layout.high,
-        layout.max_cells,
-        layout.scale,
-        coalesce(sum(try_cast(contributions.value as bigint)), 0) as value
-    from units
-    inner join {{ contributions }} as contributions
-        on units.period_start = contributions.period_start
-        and units.tenant_key = contributions.tenant_key
-        and units.unit_key = contributions.unit_key
-        and units.segment is not distinct from contributions.segment
-    inner join layout
-        on units.period_start = layout.period_start
-        and contributions.metric = layout.metric
-        and (
-            layout.bound = 'clamp'
-            or layout.key = contributions.key
-            or (contributions.value >= layout.lower_edge and contributions.value < coalesce(layout.upper_edge, contributions.value + 1))
-        )
-    group by all
+    touched as (
 
-),
+        select
+            units.*,
+            layout.metric,
+            layout.key,
+            layout.position,
+            layout.bound,
+            layout.low,
+            layout.high,
+            layout.max_cells,
+            layout.scale,
+            coalesce(sum(try_cast(contributions.value as bigint)), 0) as value
+        from units
+        inner join {{ contributions }} as contributions
+            on units.period_start = contributions.period_start
+            and units.tenant_key = contributions.tenant_key
+            and units.unit_key = contributions.unit_key
+            and units.segment is not distinct from contributions.segment
+        inner join layout
+            on units.period_start = layout.period_start
+            and contributions.metric = layout.metric
+            and (
+                layout.bound = 'clamp'
+                or layout.key = contributions.key
+                or (contributions.value >= layout.lower_edge and contributions.value < coalesce(layout.upper_edge, contributions.value + 1))
+            )
+        group by all
 
-ranked as (
+    ),
 
-    select
-        *,
-        count(*) over unit_metric as cells,
-        row_number() over (unit_metric order by position) as place
-    from touched
-    window unit_metric as (partition by period_start, tenant_key, unit_key, metric)
+    ranked as (
 
-),
+        select
+            *,
+            count(*) over unit_metric as cells,
+            row_number() over (unit_metric order by position) as place
+        from touched
+        window unit_metric as (partition by period_start, tenant_key, unit_key, metric)
 
-weighed as (
+    ),
 
-    select
-        period_start,
-        cohort_key,
-        contributor_key,
-        segment,
-        metric,
-        key,
-        case
-            when bound = 'clamp' then scale * least(greatest(value, low), high)
-            when bound = 'bins' then scale
-            else {{ bounded_weight('scale', 'max_cells', 'cells') }}
-        end as weight
-    from ranked
-    where bound <> 'bins' or place = 1
+    weighed as (
 
-),
+        select
+            period_start,
+            cohort_key,
+            contributor_key,
+            segment,
+            metric,
+            key,
+            case
+                when bound = 'clamp' then scale * least(greatest(value, low), high)
+                when bound = 'bins' then scale
+                else {{ bounded_weight('scale', 'max_cells', 'cells') }}
+            end as weight
+        from ranked
+        where bound <> 'bins' or place = 1
 
-totals as (
+    ),
 
-    select
-        period_start,
-        cohort_key,
-        contributor_key,
-        segment,
-        metric,
-        key,
-        sum(weight) as total
-    from weighed
-    group by period_start, cohort_key, contributor_key, segment, metric, key
+    totals as (
 
-),
+        select
+            period_start,
+            cohort_key,
+            contributor_key,
+            segment,
+            metric,
+            key,
+            sum(weight) as total
+        from weighed
+        group by period_start, cohort_key, contributor_key, segment, metric, key
 
--- a contributor's users count from the middle of each metric's range, whether or not they have a row of it
-balanced as (
+    ),
 
-    select
-        contributors.period_start,
-        contributors.cohort_key,
-        contributors.segment,
-        layout.metric,
-        layout.key,
-        {{ tenant_balanced(
-            'coalesce(totals.total, 0) - layout.centre * contributors.users', 'contributors.users', 'periods.tenant_cap'
-        ) }} as value
-    from contributors
-    inner join periods on contributors.period_start = periods.period_start
-    inner join layout on contributors.period_start = layout.period_start
-    left join totals
-        on contributors.period_start = totals.period_start
-        and contributors.cohort_key = totals.cohort_key
-        and contributors.contributor_key = totals.contributor_key
-        and contributors.segment is not distinct from totals.segment
-        and layout.metric = totals.metric
-        and layout.key is not distinct from totals.key
+    -- a contributor's users count from the middle of each metric's range, whether or not they have a row of it
+    balanced as (
 
-),
+        select
+            contributors.period_start,
+            contributors.cohort_key,
+            contributors.segment,
+            layout.metric,
+            layout.key,
+            {{ tenant_balanced(
+                'coalesce(totals.total, 0) - layout.centre * contributors.users', 'contributors.users', 'periods.tenant_cap'
+            ) }} as value
+        from contributors
+        inner join periods on contributors.period_start = periods.period_start
+        inner join layout on contributors.period_start = layout.period_start
+        left join totals
+            on contributors.period_start = totals.period_start
+            and contributors.cohort_key = totals.cohort_key
+            and contributors.contributor_key = totals.contributor_key
+            and contributors.segment is not distinct from totals.segment
+            and layout.metric = totals.metric
+            and layout.key is not distinct from totals.key
 
-cells as (
+    ),
 
-    select
-        contributors.period_start,
-        contributors.cohort_key,
-        contributors.segment,
-        'active_users' as metric,
-        cast(null as varchar) as key,
-        sum(periods.count_scale * least(contributors.users, periods.tenant_cap)) as value
-    from contributors
-    inner join periods on contributors.period_start = periods.period_start
-    group by contributors.period_start, contributors.cohort_key, contributors.segment
+    cells as (
 
-    union all
+        select
+            contributors.period_start,
+            contributors.cohort_key,
+            contributors.segment,
+            'active_users' as metric,
+            cast(null as varchar) as key,
+            sum(periods.count_scale * least(contributors.users, periods.tenant_cap)) as value
+        from contributors
+        inner join periods on contributors.period_start = periods.period_start
+        group by contributors.period_start, contributors.cohort_key, contributors.segment
 
-    select
-        period_start,
-        cohort_key,
-        segment,
-        metric,
-        key,
-        sum(value) as value
-    from balanced
-    group by period_start, cohort_key, segment, metric, key
+        union all
 
-),
+        select
+            period_start,
+            cohort_key,
+            segment,
+            metric,
+            key,
+            sum(value) as value
+        from balanced
+        group by period_start, cohort_key, segment, metric, key
 
--- every cell of the public keyset has a row, empty or not
-keyset as (
+    ),
 
-    select
-        atoms.period_start,
-        atoms.cohort_key,
-        segments.segment,
-        'active_users' as metric,
-        cast(null as varchar) as key
-    from atoms
-    semi join periods on atoms.period_start = periods.period_start
-    cross join segments
+    -- every cell of the public keyset has a row, empty or not
+    keyset as (
 
-    union all
+        select
+            atoms.period_start,
+            atoms.cohort_key,
+            segments.segment,
+            'active_users' as metric,
+            cast(null as varchar) as key
+        from atoms
+        semi join periods on atoms.period_start = periods.period_start
+        cross join segments
 
-    select
-        atoms.period_start,
-        atoms.cohort_key,
-        segments.segment,
-        layout.metric,
-        layout.key
-    from atoms
-    inner join layout on atoms.period_start = layout.period_start
-    cross join segments
+        union all
 
-),
+        select
+            atoms.period_start,
+            atoms.cohort_key,
+            segments.segment,
+            layout.metric,
+            layout.key
+        from atoms
+        inner join layout on atoms.period_start = layout.period_start
+        cross join segments
 
-bounded as (
+    ),
 
-    select
-        keyset.period_start,
-        keyset.cohort_key,
-        keyset.segment,
-        keyset.metric,
-        keyset.key,
-        cast(coalesce(cells.value, 0) as bigint) as value
-    from keyset
-    left join cells
-        on keyset.period_start = cells.period_start
-        and keyset.cohort_key = cells.cohort_key
-        and keyset.segment is not distinct from cells.segment
-        and keyset.metric = cells.metric
-        and keyset.key is not distinct from cells.key
+    bounded as (
 
-)
+        select
+            keyset.period_start,
+            keyset.cohort_key,
+            keyset.segment,
+            keyset.metric,
+            keyset.key,
+            cast(coalesce(cells.value, 0) as bigint) as value
+        from keyset
+        left join cells
+            on keyset.period_start = cells.period_start
+            and keyset.cohort_key = cells.cohort_key
+            and keyset.segment is not distinct from cells.segment
+            and keyset.metric = cells.metric
+            and keyset.key is not distinct from cells.key
 
-select * from bounded
+    )
+
+    select * from bounded
+
+) as bounded_cells
 {%- endmacro %}

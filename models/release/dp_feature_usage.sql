@@ -30,6 +30,6 @@ contributions as (
         on events.occurred_at >= due.period_start
         and events.occurred_at < due.period_end
 
-),
+)
 
 {{ bounded_cells('feature_usage', 'contributions') }}

@@ -63,6 +63,16 @@ class Block:
     def is_partition(self) -> bool:
         return self.bound == "bins"
 
+    @property
+    def bounds(self) -> str:
+        """What bounds one unit, in words."""
+        if self.bound == "clamp":
+            return f"a total between {self.low} and {self.high}"
+        if self.bound == "bins":
+            return f"one of {len(self.cells)} bins"
+        bounded = self.max_cells < len(self.cells)
+        return f"{self.max_cells} of {len(self.cells)} cells at full weight" if bounded else "each cell once"
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -70,6 +80,11 @@ class Layout:
 
     blocks: tuple[Block, ...]
     tenant_cap: int
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether a metric has no cell: formats without a public key leave nothing to ask."""
+        return any(not block.cells for block in self.blocks)
 
     @property
     def cells(self) -> list[Cell]:

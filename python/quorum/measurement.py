@@ -110,6 +110,10 @@ class Plan:
             delta_gate=delta_gate,
         )
 
+    def least_eligible_users(self, spec: Spec) -> int:
+        """Return from how many active users on a group is as likely to be eligible as not."""
+        return round(spec.quorum + float(spec.gate_z) * self.atom_scale / self.count_scale)
+
 
 def eligible_groups(spec: Spec, plan: Plan, exact: Sequence[int], noisy: Sequence[int]) -> list[bool]:
     """Return which groups are a quorum beyond doubt: the exact count is, and the noisy one by z sigma."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from quorum import (
     anchors,
+    benchmark_catalog,
     bundles,
     expiry,
     following,
@@ -211,6 +212,7 @@ class _Night:
         self._audit.charges(self._ledger)
         answers = [a for spec in self._rules.policies.specs for a in self._ledger.answers(spec.name)]
         release.write_answers(self.workspace, answers, self.report.outcomes)
+        benchmark_catalog.write(self.workspace, self._rules.policies, key_sets(self.workspace))
         self._progress("building the benchmark marts")
         self._dbt.build("released", "released")
 

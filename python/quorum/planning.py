@@ -40,7 +40,7 @@ def _describe(due: release.Due) -> dict[str, Any]:
         "delta": spec.delta,
         "lookback_days": spec.lookback_days,
         "active_users_sigma": round(sigma, 1),
-        "least_eligible_users": round(spec.quorum + float(spec.gate_z) * sigma),
+        "least_eligible_users": noise.least_eligible_users(spec),
         "metrics": [
             {
                 "metric": metric.name,

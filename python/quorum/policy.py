@@ -36,6 +36,7 @@ class Spec:
 
     name: str
     population: str
+    owner: str
     unit: str
     period: str
     lookback_days: int  # before the period, whose events count too

@@ -75,8 +75,8 @@ def due_releases(
     due = []
     for spec in specs:
         layout = spec.layout(key_sets)
-        if any(not block.cells for block in layout.blocks):
-            continue  # formats without a public key leave nothing to ask
+        if layout.is_empty:
+            continue
         answered = {(a.slot.period, a.slot.start) for a in ledger.answers(spec.name)}
         plan = Plan.of(spec, layout)
         due += [

@@ -43,7 +43,7 @@ BENCHMARKS = Relation(
     "",
     tuple(
         Column(
-            name,
+            str(name),
             "double" if dtype.kind == "f" else "varchar" if name != "period_start" else "date",
             "",
             name == "status",

@@ -21,6 +21,7 @@ ADOPTION = Metric("adoption", "distinct_users", "a share", keys=("export", "sear
 SPEC = Spec(
     name="usage",
     population="users",
+    owner="somebody",
     unit="one user",
     period="week",
     lookback_days=0,

@@ -155,7 +155,7 @@ def test_a_tail_outside_the_proof_is_refused(z: float, scale: float) -> None:
 
 
 def test_laplace_noise_never_has_less_variance_where_a_release_may_be() -> None:
-    """Of one number of sensitivity 1: 2 / epsilon^2 for Laplace noise, 1 / (2 * rho) for Gaussian noise of the same rho.
+    """Of one number of sensitivity 1: 2 / epsilon^2 for Laplace noise, 1 / (2 * rho) for Gaussian noise of that rho.
 
     Laplace noise costs at least the relative entropy of two densities one apart: the Renyi divergence of order 1.
     """

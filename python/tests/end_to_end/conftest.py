@@ -60,7 +60,7 @@ def at_once(in_batches: Night, tmp_path_factory: pytest.TempPathFactory) -> Nigh
 
 @pytest.fixture(scope="session")
 def benchmarked_night(tmp_path_factory: pytest.TempPathFactory) -> Night:
-    """A week of two cohorts: of larger tenants, enough for a benchmark, and of smaller ones, too few for this tolerance."""
+    """A week of two cohorts: the larger tenants, enough for a benchmark, and the smaller, too few for its tolerance."""
     workspace = worlds.simulated(tmp_path_factory.mktemp("benchmarked"), tenants=44, users=450, days=7)
     with (workspace.registry / "tenants.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -33,7 +33,7 @@ from tests.end_to_end.conftest import Night
 from tests.end_to_end.histories import event
 
 WEEKS = [date(2026, 3, 2) + timedelta(days=7 * week) for week in range(4)]
-BENCHMARKS = ("mart_benchmark_features", "mart_benchmarks")
+BENCHMARKS = ("mart_benchmark_catalog", "mart_benchmark_features", "mart_benchmarks")
 BUNDLED = f"select * from {METRIC_CATALOG} where mart like 'mart_tenant_%' order by all"
 
 
@@ -141,10 +141,7 @@ class TestBenchmarks:
         The others are too few for a cohort of their own and go on in a wider one, which would be all of them but one.
         """
         copy = worlds.copied(workspace, tmp_path / "withdrawn")
-        for part in ("published", "ledger", "restricted/releases"):  # as if nothing had been asked yet
-            shutil.rmtree(copy.root / part)
-        copy.audit_log.unlink()
-        copy.heads.unlink()
+        worlds.unanswered(copy)
         with (copy.registry / "tenants.csv").open(newline="") as file:
             rows = list(csv.DictReader(file))
         first, second = rows[:2]
@@ -347,7 +344,7 @@ def test_verify_sees_harm(workspace: Workspace, tmp_path: Path, place: str, harm
         target.parent.mkdir(exist_ok=True)
         shutil.copytree(source, target, symlinks=True) if source.is_dir() else shutil.copy2(source, target)
     sound = worlds.quorum(copy, "verify", "--json")
-    assert json.loads(sound.stdout)["published_files"] == 4 + 2 * 44
+    assert json.loads(sound.stdout)["published_files"] == 5 + 2 * 44
 
     folder = publish.current(copy)
     assert folder is not None

@@ -103,6 +103,14 @@ def copied(workspace: Workspace, root: Path) -> Workspace:
     return Workspace(root)
 
 
+def unanswered(workspace: Workspace) -> None:
+    """Forget all answers and what was published, as if nothing had been asked yet."""
+    for part in ("published", "ledger", "restricted/releases"):
+        shutil.rmtree(workspace.root / part)
+    workspace.audit_log.unlink()
+    workspace.heads.unlink()
+
+
 def sibling(workspace: Workspace, root: Path, *, keep: Callable[[Path], bool] = lambda _file: True) -> Workspace:
     """Make a fresh workspace with the same registry and keys, and those landing files that ``keep`` takes.
 
