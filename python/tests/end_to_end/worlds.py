@@ -40,10 +40,10 @@ def run(workspace: Workspace, as_of: date = LAST_DAY) -> nightly.Report:
     return nightly.run(workspace, as_of, silent)
 
 
-def build(workspace: Workspace) -> nightly.Report:
+def build(workspace: Workspace, as_of: date = LAST_DAY) -> nightly.Report:
     """Do the first half of a night, which makes the tenant plane: nothing is released, nothing published."""
     workspace.prepare()
-    night = nightly._Night(workspace, LAST_DAY, silent)
+    night = nightly._Night(workspace, as_of, silent)
     night.ingest()
     night.build()
     return night.report
