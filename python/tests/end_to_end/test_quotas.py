@@ -18,7 +18,6 @@ select user_id, count(*)
 from int_events_landed inner join int_deferred using (landing_file, landing_row)
 group by user_id
 """
-ACCEPTED = "select tenant_key, event_key from int_events order by all"
 
 
 def sent(user: str, count: int, tenant: str = "acme", first: datetime = NOON) -> list[dict[str, Any]]:
