@@ -59,6 +59,9 @@ class Dbt:
     def _invoke(self, command: str, arguments: list[str]) -> Any:
         from dbt.cli.main import dbtRunner
 
+        from quorum.dbt_events import silence_debugging
+
+        silence_debugging()
         project = project_directory()
         # fmt: off
         shared = [

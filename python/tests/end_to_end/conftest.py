@@ -7,14 +7,15 @@ import pytest
 
 from tests.end_to_end import worlds
 from tests.end_to_end.histories import BATCHES, History, histories
-from tests.end_to_end.shared import Night, shared
+from tests.end_to_end.shared import Night as Night
+from tests.end_to_end.shared import shared
 
 
 def land_in_batches(tenants: list[History], root: Path) -> Night:
     workspace = worlds.registered(root, (version for tenant in tenants for version in tenant.registered()))
     for batch in range(BATCHES):
         worlds.land(workspace, f"{batch}.jsonl", (row for tenant in tenants for row in tenant.rows(batch)))
-        report = worlds.build(workspace)
+        report = worlds.build(workspace, tested=batch == BATCHES - 1)
     return Night(workspace, report)
 
 
