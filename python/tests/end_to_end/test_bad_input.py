@@ -146,9 +146,9 @@ def test_a_mistake_is_told_in_one_line(
     assert before == {part: worlds.file_hashes(workspace.root / part) for part in UNTOUCHED}
 
 
-@pytest.fixture
-def mistaken(simulated_night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """A workspace in which all of them were made, one after the other."""
+def test_a_run_after_all_of_them_is_a_good_one(
+    simulated_night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     good = simulated_night.workspace
     workspace = worlds.copied(good, tmp_path / "workspace")
     for mistake in MISTAKES.values():
@@ -159,7 +159,11 @@ def mistaken(simulated_night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyP
             assert worlds.quorum(workspace, *mistake.command).exit_code == mistake.exit_code
         for part in (*UNTOUCHED, "landing", "registry", "policy", "restricted/audit.jsonl", "restricted/heads.json"):
             put_back(good.root / part, workspace.root / part)
-    return workspace
+
+    worlds.land(workspace, "new.jsonl", [event("acme-001", "new", "new", SENT)])
+    assert worlds.quorum(workspace, *RUN).exit_code == 0
+    assert worlds.quorum(workspace, "verify").exit_code == 0
+    assert (workspace.published / "current").readlink() != (good.published / "current").readlink()
 
 
 def put_back(good: Path, path: Path) -> None:
@@ -221,9 +225,8 @@ def taken(workspace: Workspace) -> dict[str, int]:
     return {Path(names[file]).name: rows for file, rows in worlds.fetch(workspace, "tenant", TAKEN)}
 
 
-def test_files_that_cannot_be_taken_wait_and_hold_up_no_other(simulated_night: Night, mistaken: Workspace) -> None:
-    """And a run after all mistakes is a good one."""
-    workspace = mistaken
+def test_files_that_cannot_be_taken_wait_and_hold_up_no_other(simulated_night: Night, tmp_path: Path) -> None:
+    workspace = worlds.copied(simulated_night.workspace, tmp_path / "workspace")
     landing = workspace.landing / "quorum"
     known = min(landing.iterdir())
     as_read = known.read_bytes()
@@ -253,6 +256,3 @@ def test_files_that_cannot_be_taken_wait_and_hold_up_no_other(simulated_night: N
     second = worlds.quorum(workspace, *RUN)
     assert (second.exit_code, told(second)) == (0, [])
     assert taken(workspace) == {"good.jsonl": 1, "lines.jsonl": 1, **dict.fromkeys(MENDED, 1)}
-    assert worlds.quorum(workspace, "verify").exit_code == 0
-    links = [(each.published / "current").readlink() for each in (workspace, simulated_night.workspace)]
-    assert links[0] != links[1]
