@@ -12,7 +12,7 @@ demo: $(VENV)/installed
 	$(BIN)/quorum demo --workspace $(DEMO)
 
 test: lint
-	$(BIN)/pytest -m "not soak" --numprocesses 2 --dist loadfile
+	$(BIN)/pytest -m "not soak" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 soak: $(VENV)/installed
 	$(BIN)/pytest -m soak

@@ -1,7 +1,24 @@
 """Settings of all tests."""
 
+import gc
+
+import pytest
 from hypothesis import settings
 
 # a shared machine may stall for a second: how long an example takes says nothing about it
 settings.register_profile("quorum", deadline=None)
 settings.load_profile("quorum")
+
+# dbt makes and drops objects by the million: looking for garbage this seldom costs memory, and there is enough
+gc.set_threshold(100_000, 20, 20)
+
+# The files that take longest, in that order: where two processes share the work, both end at about the same time.
+LONGEST = (
+    *("demo", "kill", "nightly", "real_inputs", "key_epochs", "published", "no_leak", "sensitivity", "erasure"),
+    *("backfill", "quotas", "schema_drift", "product_nights", "bad_input", "funnels", "hostile_text"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {f"test_{name}": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))

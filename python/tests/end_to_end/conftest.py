@@ -1,43 +1,44 @@
 """Nights that many tests look at and none may change: who has to change one copies it (`worlds.copied`)."""
 
 import csv
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from quorum import nightly
-from quorum.workspace import Workspace
 from tests.end_to_end import worlds
 from tests.end_to_end.histories import BATCHES, History, histories
-
-
-@dataclass(frozen=True)
-class Night:
-    workspace: Workspace
-    report: nightly.Report
+from tests.end_to_end.shared import Night as Night
+from tests.end_to_end.shared import shared
 
 
 def land_in_batches(tenants: list[History], root: Path) -> Night:
     workspace = worlds.registered(root, (version for tenant in tenants for version in tenant.registered()))
     for batch in range(BATCHES):
         worlds.land(workspace, f"{batch}.jsonl", (row for tenant in tenants for row in tenant.rows(batch)))
-        report = worlds.build(workspace)
+        report = worlds.build(workspace, tested=batch == BATCHES - 1)
     return Night(workspace, report)
 
 
 @pytest.fixture(scope="session")
 def simulated_night(tmp_path_factory: pytest.TempPathFactory) -> Night:
     """Six weeks of four tenants, every defect of the simulator included, in one night."""
-    workspace = worlds.simulated(tmp_path_factory.mktemp("simulated"), days=40)
-    return Night(workspace, worlds.run(workspace))
+
+    def make(root: Path) -> Night:
+        workspace = worlds.simulated(root, days=40)
+        return Night(workspace, worlds.run(workspace))
+
+    return shared("simulated", tmp_path_factory, make)
 
 
 @pytest.fixture(scope="session")
 def product_night(tmp_path_factory: pytest.TempPathFactory) -> Night:
     """Five weeks of six tenants, with all that a tenant's own metrics have to cope with; nothing is released."""
-    workspace = worlds.simulated(tmp_path_factory.mktemp("product"), tenants=6, users=25, days=35)
-    return Night(workspace, worlds.build(workspace))
+
+    def make(root: Path) -> Night:
+        workspace = worlds.simulated(root, tenants=6, users=25, days=35)
+        return Night(workspace, worlds.build(workspace))
+
+    return shared("product", tmp_path_factory, make)
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +49,7 @@ def tenants() -> list[History]:
 @pytest.fixture(scope="session")
 def in_batches(tenants: list[History], tmp_path_factory: pytest.TempPathFactory) -> Night:
     """The histories, a batch a night."""
-    return land_in_batches(tenants, tmp_path_factory.mktemp("in_batches"))
+    return shared("in_batches", tmp_path_factory, lambda root: land_in_batches(tenants, root))
 
 
 @pytest.fixture(scope="session")

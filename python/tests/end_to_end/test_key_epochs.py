@@ -63,11 +63,7 @@ class Killed(Exception):
 
 
 def build(workspace: Workspace, day: int) -> nightly.Report:
-    """Do the first half of a night."""
-    night = nightly._Night(workspace, worlds.LAST_DAY + timedelta(days=day), worlds.silent)
-    night.ingest()
-    night.build()
-    return night.report
+    return worlds.build(workspace, worlds.LAST_DAY + timedelta(days=day))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The tenant plane as a whole: what two nights make of the rows is what one night makes of them."""
+"""The tenant plane as a whole: what several nights make of the rows is what one night makes of them."""
 
 import random
 import shutil
@@ -9,6 +9,7 @@ import pytest
 from quorum.workspace import Workspace
 from tests.end_to_end import worlds
 from tests.end_to_end.conftest import Night
+from tests.end_to_end.test_funnels import declare_others, expected, mart
 
 # All that is kept of a tenant; of equal rows one stays, and which file it stood in says nothing.
 KEPT = """
@@ -29,17 +30,20 @@ def tenant_plane(workspace: Workspace) -> dict[str, dict[str, list[tuple[Any, ..
 
 @pytest.fixture(scope="module")
 def in_batches(product_night: Night, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """The files of that night in two nights, in no order."""
-    workspace = worlds.sibling(
-        product_night.workspace, tmp_path_factory.mktemp("in_batches") / "w", keep=lambda _file: False
-    )
-    files = sorted((product_night.workspace.landing / "quorum").iterdir())
+    """The files of that night in two nights, in no order, under other funnels; then the funnels are as they were."""
+    once = product_night.workspace
+    workspace = worlds.sibling(once, tmp_path_factory.mktemp("in_batches") / "w", keep=lambda _file: False)
+    declare_others(workspace)
+    files = sorted((once.landing / "quorum").iterdir())
     random.Random(5).shuffle(files)
     (workspace.landing / "quorum").mkdir()
     for batch in range(2):
         for file in files[batch::2]:
             shutil.copy2(file, workspace.landing / "quorum")
-        worlds.build(workspace)
+        worlds.build(workspace, tested=False)
+    assert mart(workspace) == expected(workspace) != mart(once)
+    shutil.copy2(once.registry / "funnels.csv", workspace.registry)
+    worlds.build(workspace)
     return workspace
 
 

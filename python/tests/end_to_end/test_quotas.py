@@ -1,7 +1,7 @@
 """Quotas: what is beyond one waits in the queue, for as many nights as it takes, and is counted all the time."""
 
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,23 @@ select user_id, count(*)
 from int_events_landed inner join int_deferred using (landing_file, landing_row)
 group by user_id
 """
-ACCEPTED = "select tenant_key, event_key from int_events order by all"
 
 
-def sent(user: str, count: int, tenant: str = "acme") -> list[dict[str, Any]]:
-    return [event(tenant, user, f"{user}{n:05}", NOON + timedelta(seconds=n)) for n in range(count)]
+def sent(user: str, count: int, tenant: str = "acme", first: datetime = NOON) -> list[dict[str, Any]]:
+    return [event(tenant, user, f"{user}{n:05}", first + timedelta(seconds=n)) for n in range(count)]
 
 
 def world(root: Path, **quotas: str) -> Workspace:
-    acme = registered("acme", daily_user_quota="", benchmark_consent="true") | quotas
-    return worlds.registered(root, [acme, registered("globex", daily_user_quota="")])
+    """Register a tenant with quotas, one that has them and does not consent to benchmarks, and one without."""
+    limited = {"daily_user_quota": "", **quotas}
+    return worlds.registered(
+        root,
+        [
+            registered("acme", **limited),
+            registered("hooli", benchmark_consent="false", **limited),
+            registered("globex", daily_user_quota=""),
+        ],
+    )
 
 
 def deferred(workspace: Workspace) -> Counter[str]:
@@ -61,7 +68,7 @@ def test_a_flood_of_one_user_defers_no_other(tmp_path: Path, monkeypatch: pytest
     again = night(workspace, 0)
     assert endings(again) == (120, 40), "the same day admits no more"
     assert again.published is None
-    second = night(workspace, 1)
+    second = worlds.build(workspace, worlds.LAST_DAY + timedelta(days=1))
     # twenty of the flood were sent twice, and are duplicates when their turn comes
     assert (second.rows["accepted"], second.rows["duplicate"], second.rows["deferred"]) == (70 + 50 + 20, 20, 0)
     assert worlds.fetch(workspace, "restricted", "from landing_rows") == []
@@ -71,32 +78,38 @@ def test_a_flood_of_one_user_defers_no_other(tmp_path: Path, monkeypatch: pytest
 def test_a_users_quota_looks_at_no_other_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which rows of a user pass is the same whoever else is in the files, and wherever a batch ends."""
     monkeypatch.setenv("QUORUM_BATCH_ROWS", "40")
-    taken = []
-    for others in (0, 17):
-        workspace = world(tmp_path / str(others), daily_user_quota="25")
+    workspace = world(tmp_path, daily_user_quota="25")
+    others = {"acme": 0, "hooli": 17}
+    for tenant, count in others.items():
         for file in range(2):
-            worlds.land(workspace, f"{file}.jsonl", sent(f"v{file}", others) + sent("u", 45)[file::2])
-        worlds.build(workspace)
-        [(unit,)] = worlds.fetch(
-            workspace, "tenant", "select unit_key from int_events group by all order by count(*) desc limit 1"
-        )
-        query = "select occurred_at from int_events where unit_key = ? order by all"
-        taken.append(worlds.fetch(workspace, "tenant", query, [unit]))
-    assert taken[0] == taken[1]
-    assert len(taken[0]) == 25
+            rows = sent(f"v{file}", count, tenant) + sent("u", 45, tenant)[file::2]
+            worlds.land(workspace, f"{tenant} {file}.jsonl", rows)
+    worlds.build(workspace)
+    found = worlds.rows_by_tenant(workspace, "select tenant_key, unit_key, occurred_at from int_events order by all")
+    taken = {}
+    for tenant in others:
+        units = Counter(unit for unit, _ in found[tenant])
+        [(user, count)] = units.most_common(1)
+        assert (count, len(units)) == (25, 1 + 2 * bool(others[tenant]))
+        taken[tenant] = [instant for unit, instant in found[tenant] if unit == user]
+    assert taken["acme"] == taken["hooli"]
 
 
 def test_a_tenants_quota_goes_round_its_users_and_holds_answers(tmp_path: Path) -> None:
+    """Those of the weeks in which its rows wait; where the tenant does not consent, none."""
     workspace = world(tmp_path, daily_event_quota="60")
     worlds.land(workspace, "1.jsonl", [*sent("flood", 100), *sent("calm", 20), *sent("other", 5, "globex")])
+    worlds.land(workspace, "2.jsonl", sent("refuses", 100, "hooli", NOON - timedelta(weeks=1)))
     first = night(workspace, 0)
-    assert endings(first) == (60 + 5, 60)
-    assert deferred(workspace) == {"flood": 60}, "who sent most waits"
+    assert endings(first) == (60 + 5 + 60, 60 + 40)
+    assert deferred(workspace) == {"flood": 60, "refuses": 40}, "who sent most waits"
     week = (NOON - timedelta(days=NOON.weekday())).date()
     assert first.waiting == [f"feature_usage {week}"]
-    assert not [outcome for outcome in first.outcomes if outcome.due.start == week]
+    answered = [outcome.due.start for outcome in first.outcomes]
+    assert week not in answered
+    assert week - timedelta(weeks=1) in answered
     second = night(workspace, 1)
-    assert endings(second) == (125, 0)
+    assert endings(second) == (225, 0)
     assert second.waiting == []
 
 
@@ -114,11 +127,3 @@ def test_a_unit_that_a_tenants_quota_held_up_holds_answers_until_its_turn(tmp_pa
     third = night(workspace, 2)
     assert endings(third) == (110, 0)
     assert third.waiting == []
-
-
-def test_no_quota_of_a_tenant_without_consent_holds_answers(tmp_path: Path) -> None:
-    workspace = world(tmp_path, daily_event_quota="60", benchmark_consent="false")
-    worlds.land(workspace, "1.jsonl", sent("flood", 100))
-    first = night(workspace, 0)
-    assert endings(first) == (60, 40)
-    assert first.waiting == []

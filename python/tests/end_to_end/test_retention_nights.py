@@ -26,11 +26,7 @@ def sent(days_ago: int, event_id: str, **more: Any) -> dict[str, Any]:
 
 
 def night(workspace: Workspace, later: int) -> nightly.Report:
-    workspace.prepare()
-    night = nightly._Night(workspace, LAST_DAY + timedelta(days=later), worlds.silent)
-    night.ingest()
-    night.build()
-    return night.report
+    return worlds.build(workspace, LAST_DAY + timedelta(days=later))
 
 
 def reasons(report: nightly.Report) -> Counter[str]:
