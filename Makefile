@@ -30,6 +30,7 @@ bench: $(VENV)/installed
 	$(BIN)/python bench/tenant.py
 	$(BIN)/python bench/redaction.py
 	$(BIN)/python bench/free_text.py
+	$(BIN)/python bench/release.py
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
