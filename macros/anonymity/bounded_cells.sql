@@ -64,7 +64,7 @@ select * from (
     ),
 
     -- of a unit that claims several segments, the first one holds
-    units as (
+    claimed as (
 
         select
             contributions.period_start,
@@ -83,6 +83,75 @@ select * from (
 
     ),
 
+    touched as (
+
+        select
+            claimed.*,
+            layout.metric,
+            layout.key,
+            layout.position,
+            layout.bound,
+            layout.low,
+            layout.high,
+            layout.max_cells,
+            layout.scale,
+            coalesce(sum(try_cast(contributions.value as bigint)), 0) as value
+        from claimed
+        inner join {{ contributions }} as contributions
+            on claimed.period_start = contributions.period_start
+            and claimed.tenant_key = contributions.tenant_key
+            and claimed.unit_key = contributions.unit_key
+            and claimed.segment is not distinct from contributions.segment
+        inner join layout
+            on claimed.period_start = layout.period_start
+            and contributions.metric = layout.metric
+            and (
+                layout.bound = 'clamp'
+                or layout.key = contributions.key
+                or (contributions.value >= layout.lower_edge and contributions.value < coalesce(layout.upper_edge, contributions.value + 1))
+            )
+        group by all
+
+    ),
+
+    binned as (
+
+        select
+            period_start,
+            tenant_key,
+            unit_key,
+            count(distinct metric) as histograms
+        from touched
+        where bound = 'bins'
+        group by period_start, tenant_key, unit_key
+
+    ),
+
+    declared as (
+
+        select
+            period_start,
+            count(*) as histograms
+        from blocks
+        where bound = 'bins'
+        group by period_start
+
+    ),
+
+    -- the bins of a histogram add up to the users: who is in no bin of one is not among them
+    units as (
+
+        select claimed.*
+        from claimed
+        left join declared on claimed.period_start = declared.period_start
+        left join binned
+            on claimed.period_start = binned.period_start
+            and claimed.tenant_key = binned.tenant_key
+            and claimed.unit_key = binned.unit_key
+        where coalesce(binned.histograms, 0) = coalesce(declared.histograms, 0)
+
+    ),
+
     contributors as (
 
         select
@@ -96,37 +165,6 @@ select * from (
 
     ),
 
-    touched as (
-
-        select
-            units.*,
-            layout.metric,
-            layout.key,
-            layout.position,
-            layout.bound,
-            layout.low,
-            layout.high,
-            layout.max_cells,
-            layout.scale,
-            coalesce(sum(try_cast(contributions.value as bigint)), 0) as value
-        from units
-        inner join {{ contributions }} as contributions
-            on units.period_start = contributions.period_start
-            and units.tenant_key = contributions.tenant_key
-            and units.unit_key = contributions.unit_key
-            and units.segment is not distinct from contributions.segment
-        inner join layout
-            on units.period_start = layout.period_start
-            and contributions.metric = layout.metric
-            and (
-                layout.bound = 'clamp'
-                or layout.key = contributions.key
-                or (contributions.value >= layout.lower_edge and contributions.value < coalesce(layout.upper_edge, contributions.value + 1))
-            )
-        group by all
-
-    ),
-
     ranked as (
 
         select
@@ -134,6 +172,7 @@ select * from (
             count(*) over unit_metric as cells,
             row_number() over (unit_metric order by position) as place
         from touched
+        semi join units using (period_start, tenant_key, unit_key)
         window unit_metric as (partition by period_start, tenant_key, unit_key, metric)
 
     ),

@@ -29,7 +29,8 @@ def weights(block: Block, value: Value) -> list[int]:
 def vector(layout: Layout, contributors: Iterable[Sequence[Unit]]) -> list[int]:
     """Return the vector of a group: the count, then each cell."""
     cap, count, sums = layout.tenant_cap, 0, [0] * len(layout.cells)
-    for units in contributors:
+    for everyone in contributors:
+        units = [unit for unit in everyone if _is_counted(layout, unit)]
         totals = [0] * len(sums)
         for unit in units:
             added = [w for block, value in zip(layout.blocks, unit, strict=True) for w in weights(block, value)]
@@ -44,6 +45,11 @@ def vector(layout: Layout, contributors: Iterable[Sequence[Unit]]) -> list[int]:
 def distance(layout: Layout, others: Sequence[Unit], unit: Unit) -> float:
     """Return how far a contributor's vector moves when one more user comes, or goes."""
     return math.dist(vector(layout, [others]), vector(layout, [[*others, unit]]))
+
+
+def _is_counted(layout: Layout, unit: Unit) -> bool:
+    """Say whether a unit is in a bin of each histogram."""
+    return all(value for block, value in zip(layout.blocks, unit, strict=True) if block.bound == "bins")
 
 
 def _towards_zero(dividend: int, divisor: int) -> int:

@@ -108,8 +108,8 @@ def test_a_looser_declaration_is_refused(name: str, workspace: Workspace, monkey
 
 
 OVERRIDES: dict[str, tuple[str, int, str]] = {
-    "rho_atoms": ("0.021", 4, "rho_atoms may only be lower than 0.02"),
-    "rho_parents": ("0.02", 4, "rho_parents may only be lower than 0.01"),
+    "rho_atoms": ("0.016", 4, "rho_atoms may only be lower than 0.015"),
+    "rho_parents": ("0.02", 4, "rho_parents may only be lower than 0.015"),
     "min_tenants": ("1", 4, "min_tenants may only be higher than 5"),
     "delta": ("1e-5", 4, "delta may only be lower"),
     "gate_z": ("0", 4, "gate_z may only be higher"),

@@ -41,7 +41,7 @@ BELOW_THE_FLOORS = [
     ("tenant_cap", DECLARED | {"tenant_cap": 9}),
     ("tenant_cap", DECLARED | {"tenant_cap": 0}),
     ("rho", weekly(rho_atoms="0.0401")),
-    ("rho", weekly(rho_parents="0.0301")),
+    ("rho", weekly(rho_parents="0.0351")),
     ("rho", DECLARED | {"default_period": "day", "periods": {"day": DECLARED["periods"]["week"]}}),
     ("rho_atoms", weekly(rho_atoms="0")),
     ("rho_parents", weekly(rho_parents="-0.01")),
@@ -71,7 +71,7 @@ def test_a_declaration_below_a_floor_is_refused_by_name(name: str, declared: dic
 
 LOOSER: list[tuple[str, Any]] = [
     ("rho_atoms", "0.0201"),
-    ("rho_parents", 0.011),
+    ("rho_parents", 0.0151),
     ("delta", "1e-6"),
     ("tolerance_points", 7),
     ("history", 5),
@@ -91,7 +91,7 @@ def test_an_override_may_not_loosen(name: str, value: Any) -> None:
 
 
 STRICTER: list[tuple[str, Any]] = [
-    ("rho_atoms", "0.0199"),
+    ("rho_atoms", "0.0149"),
     ("rho_parents", 0.005),
     ("delta", "5e-8"),
     ("tolerance_points", 5.5),
@@ -143,7 +143,7 @@ def test_an_override_may_not_say_anything_else(name: str) -> None:
 def test_an_override_chooses_among_the_declared_periods() -> None:
     daily = resolve(DECLARED, {"period": "day"})
     assert (daily.period, daily.rho, daily.history) == ("day", Decimal("0.0070"), 1)
-    with pytest.raises(Refused, match=r"rho_atoms may only be lower than 0\.0045"):
+    with pytest.raises(Refused, match=r"rho_atoms may only be lower than 0\.0035"):
         resolve(DECLARED, {"period": "day", "rho_atoms": "0.02"})
 
 
