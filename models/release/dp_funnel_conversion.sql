@@ -23,7 +23,7 @@ steps as (
         key,
         event_name,
         feature,
-        cast(power(2, step - 1) as bigint) as bit,
+        cast(power(2, step - 1) as bigint) as step_bit,
         cast(power(2, step) as bigint) - 1 as done
     from {{ ref('benchmark_funnel_steps') }}
     where funnel = 'purchase'
@@ -38,7 +38,7 @@ matched as (
         events.unit_key,
         events.occurred_at,
         events.event_key,
-        bit_or(steps.bit) as bits
+        bit_or(steps.step_bit) as bits
     from events
     inner join due
         on events.occurred_at >= due.period_start

@@ -1,17 +1,19 @@
 """The exact cells of every atom, before they get noise, are those of a slow recomputation from each unit's own rows."""
 
+import csv
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from quorum import nightly, release, release_control, rules
+from quorum import nightly, release, release_control, rules, settings
 from quorum.measurement import Group, Plan
+from quorum.policy import Spec
 from quorum.runner import Dbt
 from quorum.simulate_activity import FEATURES
 from quorum.workspace import Workspace
@@ -43,7 +45,9 @@ def rows() -> Iterator[dict[str, Any]]:
         for number in range(users):
             joins, leaves = sorted(dice.choices(range(91), k=2)) if dice.random() < 0.5 else (dice.randrange(91), 91)
             chance = dice.choice((0.05, 0.2, 0.9))
-            who = {"user": f"user {number}"} if dice.random() < 0.8 else {"user": "", "anonymous_id": f"device {number}"}
+            who = (
+                {"user": f"user {number}"} if dice.random() < 0.8 else {"user": "", "anonymous_id": f"device {number}"}
+            )
             days = [day for day in range(joins, leaves) if dice.random() < chance]
             for day in days:
                 for sitting in range(dice.choice((1, 1, 3))):
@@ -57,6 +61,17 @@ def _sitting(dice: random.Random, tenant: str, who: dict[str, str], day: date, n
         feature = dice.choice(FEATURES) if kind == "feature_used" else None
         yield event(tenant, event_id=f"{name} {number}", occurred_at=at, event_name=kind, **who, feature=feature)
         at = min(at + dice.choice(PAUSES), midnight(worlds.LAST_DAY + DAY) - SECOND)
+
+
+def newcomers() -> Iterator[dict[str, Any]]:
+    """Yield who is first seen so many seconds before its first use of a feature, at the edges of bins and between."""
+    used_at = midnight(worlds.LAST_DAY) + 12 * 60 * MINUTE
+    for minutes in (0, 1, 4, 5, 15, 60, 239, 240, 1440, 4320, 10_080, 40_000):
+        for seconds in (0, 59):
+            who = {"user": f"newcomer {minutes} {seconds}", "event_name": "feature_used"}
+            seen_at = used_at - minutes * MINUTE - seconds * SECOND
+            yield event("media", event_id="1", occurred_at=seen_at, **who, feature=None)
+            yield event("media", event_id="2", occurred_at=used_at, **who)
 
 
 def due_releases(workspace: Workspace) -> list[release.Due]:
@@ -103,7 +118,7 @@ def build_cells(workspace: Workspace, models: Sequence[str]) -> None:
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     versions = [registered(tenant, **REGISTRY.get(tenant, {})) for tenant in USERS]
     workspace = worlds.registered(tmp_path_factory.mktemp("world"), [*versions, registered("many", **LATER)])
-    worlds.land(workspace, "events.jsonl", rows())
+    worlds.land(workspace, "events.jsonl", [*rows(), *newcomers()])
     workspace.prepare()
     nightly._Night(workspace, worlds.LAST_DAY, worlds.silent).ingest()
     Dbt(workspace)._invoke("run", ["--select", "+dim_tenants,path:models/tenant", "--target", "tenant"])
@@ -151,6 +166,27 @@ def test_the_world_has_what_the_cells_tell_apart(world: World, name: str) -> Non
             assert frozenset().union(*values) == set(range(len(block.cells)))
 
 
+def _spec(world: World, name: str) -> Spec:
+    return next(due.spec for due in world.due if due.spec.name == name)
+
+
+def _seed(name: str) -> list[dict[str, str]]:
+    with (settings.project_directory() / "seeds" / "reference" / f"{name}.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_funnel_shows_the_steps_of_its_seed(world: World) -> None:
+    [metric] = [metric for metric in _spec(world, "funnel_conversion").metrics if metric.keys]
+    steps = [row for row in _seed("benchmark_funnel_steps") if row["funnel"] == "purchase"]
+    by_number = sorted({(int(row["step"]), row["key"]) for row in steps})
+    assert [number for number, _ in by_number] == list(range(1, len(by_number) + 1))
+    assert metric.keys == tuple(key for _, key in by_number)
+    words = {row["word"] for row in _seed("vocabulary") if row["field"] == "event_name"}
+    features = {row["feature"] for row in _seed("feature_catalog")}
+    assert {row["event_name"] for row in steps} <= words
+    assert {row["feature"] for row in steps} <= features | {""}
+
+
 BUGS = {
     "a gap as long as the timeout ends a session": Bug(
         "dp_engagement",
@@ -163,7 +199,9 @@ BUGS = {
         "and tenants.valid_to_at > '2100-01-01'",
     ),
     "a session goes on beyond the border": Bug(
-        "dp_engagement", "'due.period_start, events.tenant_key, events.unit_key'", "'events.tenant_key, events.unit_key'"
+        "dp_engagement",
+        "'due.period_start, events.tenant_key, events.unit_key'",
+        "'events.tenant_key, events.unit_key'",
     ),
     "a pause is engagement however long": Bug("dp_engagement", "least(gap_us, 300000000)", "gap_us"),
     "the look-back knows no beginning": Bug("dp_retention", "events.occurred_at >= due.lookback_start", "true"),
@@ -172,7 +210,9 @@ BUGS = {
     "the order of steps is nothing": Bug("dp_funnel_conversion", "(bits & (done + 1))", "bits"),
     "the order of events is nothing": Bug("dp_funnel_conversion", "'occurred_at': 'occurred_at', ", ""),
     "the first use is the first of the period": Bug("dp_time_to_value", "where value_at >= period_start", ""),
-    "minutes are rounded up": Bug("dp_time_to_value", "'value_at'), 60000000)", "'value_at') ~ ' + 59999999', 60000000)"),
+    "minutes are rounded up": Bug(
+        "dp_time_to_value", "'value_at'), 60000000)", "'value_at') ~ ' + 59999999', 60000000)"
+    ),
     "the middle of a range is taken off once": Bug(
         "bounded_cells", "layout.centre * contributors.users", "layout.centre"
     ),

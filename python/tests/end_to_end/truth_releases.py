@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 
 from quorum.release import Due
 from tests.bounded_vectors import Unit
@@ -45,7 +46,7 @@ def engagement(events: Sequence[Event], due: Due) -> Contribution:
     if not events:
         return None
     sessions, engaged = 1, timedelta()
-    for earlier, later in zip(events, events[1:], strict=False):
+    for earlier, later in pairwise(events):
         pause = later.occurred_at - earlier.occurred_at
         if pause > later.timeout:
             sessions += 1
