@@ -142,8 +142,8 @@ def test_an_override_may_not_say_anything_else(name: str) -> None:
 
 def test_an_override_chooses_among_the_declared_periods() -> None:
     daily = resolve(DECLARED, {"period": "day"})
-    assert (daily.period, daily.rho, daily.history) == ("day", Decimal("0.0070"), 1)
-    with pytest.raises(Refused, match=r"rho_atoms may only be lower than 0\.0035"):
+    assert (daily.period, daily.rho, daily.history) == ("day", Decimal("0.0042"), 1)
+    with pytest.raises(Refused, match=r"rho_atoms may only be lower than 0\.0021"):
         resolve(DECLARED, {"period": "day", "rho_atoms": "0.02"})
 
 
