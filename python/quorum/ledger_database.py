@@ -103,16 +103,17 @@ class Postgres(Database):
     driver = "postgresql+psycopg"
     schema = "quorum_ledger"
 
-    _LOCK = int.from_bytes(b"q-ledger")  # 64 bits; one ledger per database, one lock per database
+    # 64 bits of a name; one ledger per database, and the lock is the database's own
+    LOCK = sa.select(sa.func.pg_advisory_xact_lock(int.from_bytes(b"q-ledger")))
     # Whatever the server's or the role's defaults are: names mean this schema, a client that has gone silent holds
     # nobody up for long, and a commit that is acknowledged is on the disk.
-    _SETTINGS = sa.text(
+    SETTINGS = sa.text(
         "select set_config('search_path', :schema, true),"
         " set_config('lock_timeout', :patience, true),"
         " set_config('idle_in_transaction_session_timeout', :patience, true),"
         " set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), true)"
     )
-    _SERVER = sa.text("select current_setting('fsync') as fsync, current_setting('server_encoding') as encoding")
+    SERVER = sa.text("select current_setting('fsync') as fsync, current_setting('server_encoding') as encoding")
 
     def protect(self, connection: sa.Connection, table: sa.Table) -> None:
         connection.exec_driver_sql(
@@ -140,13 +141,13 @@ class Postgres(Database):
         }
 
     def _begin(self, connection: sa.Connection) -> None:
-        connection.execute(self._SETTINGS, {"schema": self.schema, "patience": f"{_PATIENCE_SECONDS}s"})
-        server = connection.execute(self._SERVER).one()
+        connection.execute(self.SETTINGS, {"schema": self.schema, "patience": f"{_PATIENCE_SECONDS}s"})
+        server = connection.execute(self.SERVER).one()
         if server.fsync != "on":
             raise Refused("the ledger's server runs with fsync off: a power cut could give spent budget back")
         if server.encoding != "UTF8":
             raise Refused(f"the ledger's database is encoded in {server.encoding}: make one in UTF8")
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(self._LOCK)))
+        connection.execute(self.LOCK)
 
 
 _KINDS: dict[str, type[Database]] = {"sqlite": Sqlite, "postgresql": Postgres, "postgres": Postgres}
