@@ -30,7 +30,6 @@ class Database(ABC):
         self.url = url.set(drivername=self.driver)
         # no connection outlives its transaction, so none is ever stale or shared by a fork
         self.engine = sa.create_engine(self.url, poolclass=sa.NullPool, **self._options())
-        event.listen(self.engine, "connect", self._prepare)
         event.listen(self.engine, "begin", self._begin)
 
     def __str__(self) -> str:
@@ -42,18 +41,17 @@ class Database(ABC):
         with one_line():
             return sa.inspect(self.engine).has_table(table.name, self.schema)
 
-    @abstractmethod
-    def protect(self, connection: sa.Connection, table: sa.Table) -> None:
-        """Let the database itself refuse all but inserts."""
-
-    def make_schema(self, connection: sa.Connection) -> None:
-        """Make what the tables are put into."""
+    def create(self, connection: sa.Connection, tables: sa.MetaData) -> None:
+        """Make the tables, and let the database itself refuse all but inserts."""
+        tables.create_all(connection)
+        for table in tables.sorted_tables:
+            self._protect(connection, table)
 
     def _options(self) -> dict[str, Any]:
         return {}
 
-    def _prepare(self, connection: Any, record: object) -> None:
-        """Set up a new connection of the driver."""
+    @abstractmethod
+    def _protect(self, connection: sa.Connection, table: sa.Table) -> None: ...
 
     @abstractmethod
     def _begin(self, connection: sa.Connection) -> None:
@@ -69,12 +67,13 @@ class Sqlite(Database):
         if url.database in (None, "", ":memory:"):
             raise BadInput("a ledger in memory would forget what was spent: give its URL a file")
         super().__init__(url)
+        event.listen(self.engine, "connect", self._prepare)
 
     def has(self, table: sa.Table) -> bool:
         # to connect to a missing file would make an empty one
         return Path(str(self.url.database)).is_file() and super().has(table)
 
-    def protect(self, connection: sa.Connection, table: sa.Table) -> None:
+    def _protect(self, connection: sa.Connection, table: sa.Table) -> None:
         for verb in ("UPDATE", "DELETE"):
             connection.exec_driver_sql(
                 f"CREATE TRIGGER {table.name}_no_{verb} BEFORE {verb} ON {table.name} "
@@ -115,7 +114,13 @@ class Postgres(Database):
     )
     SERVER = sa.text("select current_setting('fsync') as fsync, current_setting('server_encoding') as encoding")
 
-    def protect(self, connection: sa.Connection, table: sa.Table) -> None:
+    def create(self, connection: sa.Connection, tables: sa.MetaData) -> None:
+        """Make the schema too, unless whoever made the database has."""
+        if not sa.inspect(connection).has_schema(self.schema):
+            connection.execute(sa.schema.CreateSchema(self.schema))
+        super().create(connection, tables)
+
+    def _protect(self, connection: sa.Connection, table: sa.Table) -> None:
         connection.exec_driver_sql(
             f"CREATE FUNCTION {self.schema}.keep_{table.name}() RETURNS trigger LANGUAGE plpgsql AS "
             f"$$ BEGIN RAISE EXCEPTION '{_APPEND_ONLY}'; END $$"
@@ -126,11 +131,6 @@ class Postgres(Database):
         )
         # ALWAYS: also for a session that applies a replica's changes, which skips other triggers
         connection.exec_driver_sql(f"ALTER TABLE {self.schema}.{table.name} ENABLE ALWAYS TRIGGER append_only")
-
-    def make_schema(self, connection: sa.Connection) -> None:
-        """Make the schema, unless whoever made the database has."""
-        if not sa.inspect(connection).has_schema(self.schema):
-            connection.execute(sa.schema.CreateSchema(self.schema))
 
     def _options(self) -> dict[str, Any]:
         # a standby would show what was spent a while ago

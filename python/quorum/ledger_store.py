@@ -32,6 +32,7 @@ _contents = sa.Table(
     sa.Column("content", sa.Text, nullable=False),
 )
 
+
 class Chain:
     """The whole chain, checked, inside one transaction that nobody else writes in."""
 
@@ -74,10 +75,7 @@ class Store:
         with one_line(), place.engine.begin() as connection:
             if sa.inspect(connection).has_table(_entries.name):
                 raise Refused(f"there is a ledger at {place} already, and what it spent must not be forgotten")
-            place.make_schema(connection)
-            _metadata.create_all(connection)
-            for table in (_entries, _contents):
-                place.protect(connection, table)
+            place.create(connection, _metadata)
             Chain(connection).append("create", facts)
         return cls(place)
 
@@ -86,7 +84,10 @@ class Store:
         """Open what ``create`` made; raises Refused where there is nothing, and leaves nothing behind."""
         place = database(url)
         if not place.has(_entries):
-            raise Refused(f"there is no ledger at {place}: put it back, a new one would forget what was spent")
+            raise Refused(
+                f"there is no ledger at {place}: put it back, a new one would forget what was spent "
+                "(before the first run, `quorum ledger --create` makes it)"
+            )
         return cls(place)
 
     @contextmanager

@@ -48,7 +48,7 @@ def raw(url: str) -> Iterator[sa.Connection]:
 def unprotect(connection: sa.Connection) -> None:
     """Drop what keeps the tables append-only and in step, as their owner can."""
     if connection.dialect.name == "sqlite":
-        for name in connection.exec_driver_sql("select name from sqlite_master where type = 'trigger'").scalars().all():
+        for (name,) in connection.exec_driver_sql("select name from sqlite_master where type = 'trigger'").all():
             connection.exec_driver_sql(f"drop trigger {name}")
     else:
         connection.exec_driver_sql("alter table contents drop constraint contents_seq_fkey")

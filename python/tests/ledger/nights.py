@@ -81,7 +81,7 @@ def _watched(passes: Passes) -> Iterator[None]:
 
     def do_commit(dialect: DefaultDialect, connection: sa.PoolProxiedConnection) -> None:
         passes("before commit")
-        commit(dialect, connection)
+        commit(dialect, connection)  # type: ignore[no-untyped-call]
         passes("after commit")
 
     sa.event.listen(sa.Engine, "before_cursor_execute", before)

@@ -17,7 +17,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-ADMIN, PASSWORD = "admin", "p@ss:wörd/?#"  # noqa: S105 - of a server that lives as long as the tests
+ADMIN, PASSWORD = "admin", "p@ss:wörd/?#"
 
 
 def programs() -> Path | None:
@@ -101,8 +101,11 @@ def running(programs: Path) -> Iterator[Server]:
         for path in (folder, folder / "password"):
             os.chown(path, unprivileged.get("user", -1), unprivileged.get("group", -1))
         subprocess.run(
-            [programs / "initdb", "--pgdata", folder / "data", "--pwfile", folder / "password", "--username", ADMIN]
-            + ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"],
+            [
+                *(programs / "initdb", "--pgdata", folder / "data", "--pwfile", folder / "password"),
+                *("--username", ADMIN, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"),
+                *("--no-sync", "--no-instructions"),
+            ],
             check=True,
             stdout=subprocess.DEVNULL,
             **unprivileged,

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+from contextlib import suppress
 from decimal import Decimal
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
@@ -63,11 +64,8 @@ class TestKilledBetweenTwoSteps:
             if passed == moment:
                 server.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = 'ledger'")
 
-        try:
+        with suppress(QuorumError):
             night(url, released, cut)
-        except QuorumError as error:
-            assert "\n" not in str(error)
-            assert not released.exists()
         assert_harmless(url, released)
         assert_made_good(url, released)
 
@@ -87,8 +85,9 @@ class TestKilledBetweenTwoSteps:
                 server.stop(signal.SIGQUIT)
 
         try:
-            with pytest.raises(QuorumError, match=r"^the ledger cannot be used: [^\n]+$"):
+            with suppress(QuorumError):
                 night(url, released, crash)
+            with pytest.raises(QuorumError, match=r"^the ledger cannot be used: [^\n]+$"):
                 Ledger.open(url)
         finally:
             server.start()

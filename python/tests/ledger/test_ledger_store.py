@@ -109,8 +109,10 @@ class TestOpening:
 
     @pytest.mark.parametrize(
         "bad",
-        ["sqlite://", "sqlite:///:memory:", "secret", "nosuch://u:secret@h/d", "mysql://u:secret@h/d"]
-        + ["postgresql://u:secret@h:port/d", "postgresql://u:secret@h:99999999/d"],
+        [
+            *("sqlite://", "sqlite:///:memory:", "secret", "nosuch://u:secret@h/d", "mysql://u:secret@h/d"),
+            *("postgresql://u:secret@h:port/d", "postgresql://u:secret@h:99999999/d"),
+        ],
     )
     def test_urls_without_a_lasting_database_are_refused_and_not_shown(self, bad: str) -> None:
         with pytest.raises(QuorumError) as caught:
@@ -158,6 +160,6 @@ class TestFiles:
 
 def test_every_entry_is_salted(used: Ledger, url: str) -> None:
     with raw(url) as connection:
-        records = [json.loads(line) for line in connection.exec_driver_sql("SELECT record FROM entries").scalars()]
+        records = [json.loads(str(line)) for (line,) in connection.exec_driver_sql("SELECT record FROM entries")]
     assert len({record["salt"] for record in records}) == 5
     assert all(len(record["salt"]) == 32 for record in records)
