@@ -3,6 +3,7 @@
 import math
 from datetime import date, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,7 @@ class TestSeveralUnits:
         """The exact tail of the discrete Gaussian, for a count that moves as far as the whole vector may."""
         shift = 100
         scale = gaussian_scale(shift, Decimal(rho))
-        bar = math.ceil(5.6 * scale) - (units - 1) * shift
+        bar = math.ceil(Fraction(5.6) * Fraction(scale)) - (units - 1) * shift
         reach = range(math.floor(-12 * scale), math.ceil(12 * scale) + 1)
         weights = {x: math.exp(-x * x / (2 * scale * scale)) for x in reach}
         exact = sum(weight for x, weight in weights.items() if x >= bar) / sum(weights.values())
