@@ -22,10 +22,10 @@ ADMIN, PASSWORD = "admin", "p@ss:wörd/?#"
 
 def programs() -> Path | None:
     """Return the folder of ``initdb`` and ``postgres``; none where they are not on this machine."""
-    found = [path.parent.resolve() for name in ("initdb",) if (path := Path(shutil.which(name) or "/nowhere")).exists()]
-    found += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    # a link to one program need not lie beside the other
-    return next((folder for folder in found if (folder / "initdb").exists() and (folder / "postgres").exists()), None)
+    on_path = shutil.which("initdb")
+    folders = [Path(on_path).resolve().parent] if on_path else []
+    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return next((folder for folder in folders if (folder / "postgres").exists()), None)
 
 
 def _unprivileged() -> dict[str, Any]:
@@ -78,6 +78,14 @@ class Server:
         url = sa.make_url(self.url(database)).set(drivername="postgresql+psycopg")
         with sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT").connect() as connection:
             connection.exec_driver_sql(statement)
+
+    def run(self, program: str, *arguments: str, **options: Any) -> str:
+        """Run one of PostgreSQL's own programs as its administrator; return what it prints."""
+        variables = {"PGHOST": str(self.folder), "PGUSER": ADMIN, "PGPASSWORD": PASSWORD}
+        done = subprocess.run(
+            [self.programs / program, *arguments], env=variables, check=True, capture_output=True, text=True, **options
+        )
+        return done.stdout
 
     def emptied(self, database: str) -> str:
         """Return the URL of a database that has no ledger: emptied, since to make one takes a second of the disk."""

@@ -197,6 +197,21 @@ class TestWhatTheServerMayHaveSet:
             Ledger.create(server.url("latin"))
 
 
+def test_what_is_dumped_and_restored_is_the_ledger_with_its_guards(server: Server, url: str) -> None:
+    used = use(Ledger.create(url))
+    dump = server.run("pg_dump", "-n", "quorum_ledger", "ledger")
+    copy = server.emptied("other")
+    server.run("psql", "-q", "-v", "ON_ERROR_STOP=1", "other", input=dump)
+    restored = Ledger.open(copy)
+    assert restored.entries() == used.entries()
+    assert (restored.verify(), restored.answers("adoption")) == (5, used.answers("adoption"))
+    with raw(copy) as connection, pytest.raises(sa.exc.DBAPIError, match="append-only"):
+        connection.exec_driver_sql("delete from contents")
+    used.reserve(week(7), COST, YEARLY)
+    with pytest.raises(Refused, match="an older ledger was put back"):
+        restored.refuse_if_behind(used.identity, used.length)
+
+
 class TestWhoHoldsTheLock:
     def test_whoever_waits_too_long_is_told(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         ledger = Ledger.create(url)
