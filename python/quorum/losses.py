@@ -40,11 +40,12 @@ def warnings(ledger: Ledger) -> list[str]:
     ]
 
 
-def nearly_spent(population: str, window: str, spent: Decimal, limit: Decimal, refreshes: date | None) -> str:
-    """Put into words that a window has lost most of what it may."""
-    return (
-        f"population {population} has lost rho {spent} of {limit} in {window} ({spent / limit:.0%}); {freed(refreshes)}"
-    )
+def nearly_spent(
+    population: str, window: str, spent: Decimal, limit: Decimal, refreshes: date | None, verb: str = "has lost"
+) -> str:
+    """Put into words that a window has lost, or would have, most of what it may."""
+    share = f"rho {spent} of {limit} in {window} ({spent / limit:.0%})"
+    return f"population {population} {verb} {share}; {freed(refreshes)}"
 
 
 def freed(refreshes: date | None) -> str:

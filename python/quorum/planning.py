@@ -33,7 +33,12 @@ def plan(workspace: Workspace, as_of: date) -> dict[str, Any]:
         "outruns": _outrun(due, refused),
         "warnings": [
             losses.nearly_spent(
-                row["population"], row["window"], row["spent"] + row["asked"], row["limit"], row["refreshes"]
+                row["population"],
+                row["window"],
+                total((row["spent"], row["asked"])),
+                row["limit"],
+                row["refreshes"],
+                "would have lost",
             )
             for row in budgets
             if row["warning"] and row["fits"]  # what does not fit is told apart

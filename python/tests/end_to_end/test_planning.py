@@ -49,7 +49,7 @@ def test_one_that_takes_most_of_a_budget_warns(workspace: Workspace) -> None:
     assert result.exit_code == 0
     assert all(fits(plan).values())
     assert result.stderr == (
-        "quorum: warning: population product_users has lost rho 0.18 of 0.2 in 2026 (90%); "
+        "quorum: warning: population product_users would have lost rho 0.18 of 0.2 in 2026 (90%); "
         "periods from 2027-01-01 on have a new budget\n"
     )
 

@@ -85,7 +85,7 @@ class Server:
         done = subprocess.run(
             [self.programs / program, *arguments], env=variables, check=True, capture_output=True, text=True, **options
         )
-        return done.stdout
+        return str(done.stdout)
 
     def emptied(self, database: str) -> str:
         """Return the URL of a database that has no ledger: emptied, since to make one takes a second of the disk."""

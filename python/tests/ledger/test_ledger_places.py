@@ -124,6 +124,15 @@ class TestTwoOfThem:
         anchors.open_ledger(clone)
         assert len(anchors.known_ledger(clone).charges()) == 2, "nothing was drawn or paid for twice"
 
+    def test_a_fresh_workspace_does_not_take_over_the_ledger_of_another(
+        self, lived_in: Workspace, tmp_path: Path
+    ) -> None:
+        fresh = Workspace(tmp_path / "fresh")
+        for folder in ("restricted", "published", "landing"):
+            (fresh.root / folder).mkdir(parents=True)
+        with pytest.raises(Refused, match=r"^audit\.jsonl: cut short"):
+            anchors.open_ledger(fresh)
+
     def test_a_ledger_copied_with_its_workspace_tells_only_who_wrote_a_head_down(
         self, lived_in: Workspace, clone: Workspace, copied: Place, monkeypatch: pytest.MonkeyPatch
     ) -> None:
