@@ -130,7 +130,7 @@ class TestTwoOfThem:
         fresh = Workspace(tmp_path / "fresh")
         for folder in ("restricted", "published", "landing"):
             (fresh.root / folder).mkdir(parents=True)
-        with pytest.raises(Refused, match=r"^audit\.jsonl: cut short"):
+        with pytest.raises(Refused, match=r"heads\.json is missing: put the newest back$"):
             anchors.open_ledger(fresh)
 
     def test_a_ledger_copied_with_its_workspace_tells_only_who_wrote_a_head_down(
