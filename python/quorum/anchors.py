@@ -111,20 +111,40 @@ def append(workspace: Workspace, kind: str, **facts: Any) -> Entry:
 
 
 def open_ledger(workspace: Workspace) -> Ledger:
-    """Open the ledger, if it and the audit log are what is known of them.
+    """Open the ledger for a run, if it and the audit log are what is known of them.
 
-    A new one is made only where no run has ended before: else noise could be averaged away.
+    A new one is made only inside the workspace, and where no run has ended before: else noise could be averaged away.
     """
-    try:
-        ledger = Ledger.open(workspace.ledger_url)
-    except Refused:
-        ended = any(entry.kind == "anchor" for entry in ChainedLog(workspace.audit_log).records())
-        if ended or publish.current(workspace):
-            raise
-        ledger = Ledger.create(workspace.ledger_url)
+    if not (workspace.ledger_is_outside or _had_ledger(workspace)):
+        with suppress(Refused):  # it is there
+            Ledger.create(workspace.ledger_url)
+    return known_ledger(workspace)
+
+
+def create_ledger(workspace: Workspace) -> Ledger:
+    """Make the ledger outside the workspace, on purpose: so a URL with a slip in it finds none, and makes none.
+
+    One inside is made by the first run. Raises Refused where this workspace had a ledger.
+    """
+    if not workspace.ledger_is_outside:
+        raise BadInput("set QUORUM_LEDGER to where it shall be: the first run makes the one inside the workspace")
+    if _had_ledger(workspace):
+        raise Refused("this workspace had a ledger: put that one back, a new one would forget what was spent")
+    return Ledger.create(workspace.ledger_url)
+
+
+def known_ledger(workspace: Workspace) -> Ledger:
+    """Open the ledger; raises Refused where it is missing, older, or another than this workspace has known."""
+    ledger = Ledger.open(workspace.ledger_url)
     publish.refuse_if_behind(workspace, ledger)
     verify(workspace, ledger)
     return ledger
+
+
+def _had_ledger(workspace: Workspace) -> bool:
+    return publish.current(workspace) is not None or any(
+        entry.kind == "anchor" for entry in ChainedLog(workspace.audit_log).records()
+    )
 
 
 def heads(workspace: Workspace, ledger: Ledger) -> dict[str, Any]:

@@ -16,6 +16,8 @@ Period = Literal["day", "week"]
 Window = Literal["week", "quarter", "year", "lifetime"]
 WINDOWS: tuple[Window, ...] = get_args(Window)
 
+WARNING_SHARE = Decimal("0.8")
+
 _DAYS: Mapping[Period, int] = {"day": 1, "week": 7}
 _PLACES = 30
 _EXACT = Context(prec=60, traps=[Inexact])  # a sum of amounts with 30 places never needs more digits
@@ -119,6 +121,20 @@ def label(window: Window, day: date) -> str:
     if window == "quarter":
         return f"{day.year}-Q{(day.month + 2) // 3}"
     return str(day.year) if window == "year" else window
+
+
+def next_start(window: Window, day: date) -> date | None:
+    """Return the first day after the window of ``day``: periods from then on have new room. None for a lifetime."""
+    if window == "week":
+        return day - timedelta(day.weekday()) + timedelta(7)
+    if window == "quarter":
+        return date(day.year + day.month // 10, (day.month + 2) // 3 * 3 % 12 + 1, 1)
+    return date(day.year + 1, 1, 1) if window == "year" else None
+
+
+def is_nearly_spent(spent: Decimal, limit: Decimal) -> bool:
+    """Tell whether it is time to warn whoever plans the releases."""
+    return spent >= WARNING_SHARE * limit
 
 
 def total(amounts: Iterable[Decimal]) -> Decimal:

@@ -61,6 +61,10 @@ def command(function: Callable[..., Printed]) -> Callable[..., None]:
         except Exception as error:  # a traceback could echo data: say what kind, keep the rest to ourselves
             _fail(f"unexpected {type(error).__name__}: run again, and report it if it stays", 70)
         click.echo(json.dumps(found, indent=2, default=str) if as_json else report.render(function.__name__, found))
+        for warning in found.get("warnings", []):
+            click.echo(f"quorum: warning: {warning}", err=True)
+        if found.get("outruns"):
+            _fail(found["outruns"], Refused.exit_code)
         if found.get("problems"):
             for problem in found["problems"]:
                 click.echo(f"quorum: {problem}", err=True)
@@ -169,17 +173,22 @@ def simulate(workspace: Workspace, last_day: datetime, **shape: Any) -> Printed:
 
 @as_of_option
 def plan(workspace: Workspace, as_of: date) -> Printed:
-    """Say what the next run would release, its cost per budget and its expected error; spend nothing."""
+    """Say what the next run would release, its cost per budget and its expected error; spend nothing.
+
+    Fails where a budget has no room for all of it.
+    """
     from quorum import planning
 
     return planning.plan(workspace, as_of)
 
 
-def ledger(workspace: Workspace) -> Printed:
-    """Show what each population has spent and has left."""
-    from quorum.ledger import Ledger
+@click.option("--units", type=click.IntRange(1, 1000), default=1, help="Also for a person who is this many units.")
+@click.option("--create", is_flag=True, help="Make the ledger that QUORUM_LEDGER names; once, before the first run.")
+def ledger(workspace: Workspace, units: int, create: bool) -> Printed:
+    """Show what each population has lost per week, quarter, year and lifetime, and has left."""
+    from quorum import anchors, losses
 
-    return report.of_ledger(Ledger.open(workspace.ledger_url))
+    return losses.of_ledger((anchors.create_ledger if create else anchors.known_ledger)(workspace), units)
 
 
 def status(workspace: Workspace) -> Printed:

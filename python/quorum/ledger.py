@@ -19,12 +19,10 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal
 
-from quorum.budget import WINDOWS, Budget, Cost, Period, Slot, Window, label, total
+from quorum.budget import WINDOWS, Budget, Cost, Period, Slot, Window, is_nearly_spent, label, next_start, total
 from quorum.errors import BadInput, Refused
 from quorum.hash_chain import Entry, digest
 from quorum.ledger_store import Chain, Store
-
-WARNING_SHARE = Decimal("0.8")
 
 
 @dataclass(frozen=True)
@@ -68,10 +66,14 @@ class Usage:
     population: str
     window: Window
     label: str
+    refreshes: date | None  # the first day of the next window; its periods have a budget of their own
     spent: Decimal  # rho
     limit: Decimal | None  # rho, as last enforced; None where the budget set none
-    gate_draws: int
-    delta_gate: Decimal
+    draws: tuple[Cost, ...]  # of the answers that drew a gate
+
+    @property
+    def delta_gate(self) -> Decimal:
+        return total(cost.delta_gate for cost in self.draws)
 
     @property
     def share(self) -> Decimal | None:
@@ -79,21 +81,20 @@ class Usage:
 
     @property
     def warning(self) -> bool:
-        return self.limit is not None and self.spent >= WARNING_SHARE * self.limit
+        return self.limit is not None and is_nearly_spent(self.spent, self.limit)
 
     @classmethod
     def of(cls, window: Window, charges: list[Reservation]) -> Usage:
         """Add up the charges that one population has in one window, oldest first."""
         last = charges[-1]
-        deltas = [charge.cost.delta_gate for charge in charges if charge.cost.delta_gate]
         return cls(
             population=last.slot.population,
             window=window,
             label=label(window, last.slot.start),
+            refreshes=next_start(window, last.slot.start),
             spent=total(charge.cost.rho for charge in charges),
             limit=last.budget.limits.get(window),
-            gate_draws=len(deltas),
-            delta_gate=total(deltas),
+            draws=tuple(charge.cost for charge in charges if charge.cost.delta_gate),
         )
 
 

@@ -1,4 +1,4 @@
-"""Where the ledger's hash chain lives: two append-only tables of any database that SQLAlchemy reaches."""
+"""Where the ledger's hash chain lives: two append-only tables of a database that SQLAlchemy reaches."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import event
 
-from quorum.errors import BadInput, QuorumError, Refused
+from quorum.errors import Refused
 from quorum.hash_chain import ChainBroken, Entry, canonical, check, digest, parse
+from quorum.ledger_database import Database, database, one_line
 
 _NAME = "ledger"
 _metadata = sa.MetaData()
@@ -32,15 +31,6 @@ _contents = sa.Table(
     sa.Column("draw", sa.Text, unique=True),  # NULL where the answer drew no gate
     sa.Column("content", sa.Text, nullable=False),
 )
-_SQLITE_TRIGGERS = [
-    f"CREATE TRIGGER {table.name}_no_{verb} BEFORE {verb} ON {table.name} "
-    "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
-    for table in (_entries, _contents)
-    for verb in ("UPDATE", "DELETE")
-]
-
-# The first entry is the mutex where rows are locked; SQLite locks as a whole, and renders no FOR UPDATE.
-_LOCK = sa.select(_entries.c.seq).where(_entries.c.seq == 1).with_for_update()
 
 
 class Chain:
@@ -74,78 +64,37 @@ class Chain:
 
 @dataclass(frozen=True)
 class Store:
-    """The database of one ledger."""
+    """The tables of one ledger."""
 
-    engine: sa.Engine
+    database: Database
 
     @classmethod
     def create(cls, url: str, facts: Mapping[str, Any]) -> Store:
         """Make the tables, with a first entry of kind ``create``; raises Refused where they exist."""
-        engine = _engine(url)
-        with _one_line(), engine.begin() as connection:
+        place = database(url)
+        with one_line(), place.engine.begin() as connection:
             if sa.inspect(connection).has_table(_entries.name):
-                raise Refused(f"there is a ledger at {engine.url} already, and what it spent must not be forgotten")
-            _metadata.create_all(connection)
-            if engine.dialect.name == "sqlite":
-                for trigger in _SQLITE_TRIGGERS:
-                    connection.exec_driver_sql(trigger)
+                raise Refused(f"there is a ledger at {place} already, and what it spent must not be forgotten")
+            place.create(connection, _metadata)
             Chain(connection).append("create", facts)
-        return cls(engine)
+        return cls(place)
 
     @classmethod
     def open(cls, url: str) -> Store:
         """Open what ``create`` made; raises Refused where there is nothing, and leaves nothing behind."""
-        engine = _engine(url)
-        # Connecting to a missing SQLite file would make an empty one.
-        found = engine.dialect.name != "sqlite" or Path(str(engine.url.database)).is_file()
-        with _one_line():
-            found = found and sa.inspect(engine).has_table(_entries.name)
-        if not found:
-            raise Refused(f"there is no ledger at {engine.url}: put it back, a new one would forget what was spent")
-        return cls(engine)
+        place = database(url)
+        if not place.has(_entries):
+            raise Refused(
+                f"there is no ledger at {place}: put it back, a new one would forget what was spent "
+                "(before the first run, `quorum ledger --create` makes it)"
+            )
+        return cls(place)
 
     @contextmanager
     def transaction(self) -> Iterator[Chain]:
         """Hold the only transaction: what is appended inside is written on leaving, or none of it."""
-        with _one_line(), self.engine.begin() as connection:
-            connection.execute(_LOCK)
+        with one_line(), self.database.engine.begin() as connection:
             chain = Chain(connection)
             if not chain.entries:
                 raise ChainBroken(_NAME, 1, "is missing")
             yield chain
-
-
-@contextmanager
-def _one_line() -> Iterator[None]:
-    try:
-        yield
-    except sa.exc.DBAPIError as error:
-        raise QuorumError(f"the ledger cannot be used: {error.orig}") from error
-
-
-def _engine(url: str) -> sa.Engine:
-    try:
-        engine = sa.create_engine(url, poolclass=sa.NullPool)  # no handle outlives its transaction
-    except (sa.exc.ArgumentError, ImportError) as error:
-        raise BadInput(f"the ledger's URL cannot be used: {error}") from error
-    if engine.dialect.name == "sqlite":
-        if engine.url.database in (None, "", ":memory:"):
-            raise BadInput("a ledger in memory would forget what was spent: give its URL a file")
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_immediate)
-    return engine
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # else the driver begins by itself, and too late
-    connection.execute("PRAGMA busy_timeout = 60000")
-    connection.execute("PRAGMA foreign_keys = ON")
-    # FULL may lose the last commit to a power cut in the default journal mode; EXTRA does not. A write-ahead
-    # log would be one more file, which a copy of the ledger can miss.
-    connection.execute("PRAGMA synchronous = EXTRA")
-
-
-def _begin_immediate(connection: sa.Connection) -> None:
-    # Check and reserve are one step: locked only at the first write, of two processes that have both read the
-    # chain one would fail, where it should wait and read again.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")

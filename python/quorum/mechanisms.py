@@ -81,6 +81,17 @@ def tail(z: float, scale: float) -> float:
     return math.erfc((m - 1) / scale / math.sqrt(2)) / 2
 
 
+def shifted_tail(tail: float, rho: Decimal) -> float:
+    """Return an upper bound on P(X + s >= x), where P(X >= x) <= tail < 1 and noise X and X + s are rho apart in zCDP.
+
+    By the definition of zCDP the Renyi divergence of order a > 1 is at most rho*a, so an event of probability q has
+    at most ``exp(rho*a) * q`` to the power (a - 1)/a in the shifted world. The best a, sqrt(log(1/q) / rho), makes that
+    ``exp(-(sqrt(log(1/q)) - sqrt(rho))**2)``. Where that a is no order, the bound is 1.
+    """
+    surprise, shift = math.sqrt(-math.log(tail)), math.sqrt(rho)
+    return math.exp(-((surprise - shift) ** 2)) * (1 + 1e-9) if shift < surprise else 1.0
+
+
 def _gaussian(scale: float) -> Any:
     return dp.m.make_gaussian(dp.vector_domain(dp.atom_domain(T="i64")), dp.l2_distance(T="f64"), scale)
 

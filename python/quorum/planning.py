@@ -1,11 +1,12 @@
 """``quorum plan``: what the next run would release, what it costs, and how good it would be. Spends nothing."""
 
+from collections import defaultdict
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from quorum import figures, mechanisms, nightly, release, rules
-from quorum.budget import WINDOWS, label, total
+from quorum import anchors, figures, losses, mechanisms, nightly, release, rules
+from quorum.budget import WINDOWS, BudgetExhausted, Cost, Slot, is_nearly_spent, label, next_start, total
 from quorum.errors import BadInput
 from quorum.ledger import Ledger
 from quorum.runner import Dbt
@@ -13,17 +14,32 @@ from quorum.workspace import Workspace
 
 
 def plan(workspace: Workspace, as_of: date) -> dict[str, Any]:
-    """Return the due releases with their noise, and the budgets before and after them."""
+    """Return the due releases with their noise, the budgets before and after them, and what outruns these."""
     if not workspace.plane("tenant").exists():
         raise BadInput("nothing is built yet: `quorum run` comes first, the catalog of features with it")
     policies = rules.load_policies(workspace, Dbt(workspace))
-    ledger = Ledger.open(workspace.ledger_url)
+    ledger = anchors.known_ledger(workspace)
     keys = nightly.key_sets(workspace)
     due = release.due_releases(ledger, policies.specs, keys, as_of, policies.version)
+    refused = _refused(ledger, policies, due)
+    budgets = _budgets(ledger, policies, due)
     return {
         "as_of": as_of,
-        "due": [_describe(each) for each in due],
-        "budgets": _budgets(ledger, policies, due),
+        "due": [_describe(each) | {"fits": each.slot not in refused} for each in due],
+        "budgets": budgets,
+        "outruns": _outrun(due, refused),
+        "warnings": [
+            losses.nearly_spent(
+                row["population"],
+                row["window"],
+                total((row["spent"], row["asked"])),
+                row["limit"],
+                row["refreshes"],
+                "would have lost",
+            )
+            for row in budgets
+            if row["warning"] and row["fits"]  # what does not fit is told apart
+        ],
     }
 
 
@@ -61,7 +77,7 @@ def _budgets(ledger: Ledger, policies: rules.Policies, due: list[release.Due]) -
     What a run that died has reserved for the same question is spent, and not asked for again.
     """
     rows = []
-    paid = [(each.slot, each.cost.rho) for each in ledger.unanswered()]
+    paid = _paid(ledger)
     for population, budget in sorted(policies.budgets.items()):
         theirs = [each for each in due if each.spec.population == population]
         for window in (w for w in WINDOWS if w in budget.limits):
@@ -79,6 +95,50 @@ def _budgets(ledger: Ledger, policies: rules.Policies, due: list[release.Due]) -
                         "asked": asked,
                         "left": max(limit - spent - asked, Decimal(0)),
                         "fits": spent + asked <= limit,
+                        "warning": is_nearly_spent(spent + asked, limit),
+                        "refreshes": next_start(window, day),
                     }
                 )
     return rows
+
+
+def _refused(ledger: Ledger, policies: rules.Policies, due: list[release.Due]) -> dict[Slot, BudgetExhausted]:
+    """Go through what is due as a run does, in the same order and with the same check; return what finds no room."""
+    refused, paid = {}, _paid(ledger)
+    asked: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for each in due:
+        if (each.slot, each.spec.rho) in paid:
+            continue
+        population, names = each.spec.population, {window: label(window, each.start) for window in WINDOWS}
+        spent = {
+            window: total((ledger.spent(population, window, each.start), asked[population, name]))
+            for window, name in names.items()
+        }
+        try:
+            policies.budgets[population].check(each.slot, Cost(each.spec.rho, each.delta_gate), spent)
+        except BudgetExhausted as exhausted:
+            refused[each.slot] = exhausted
+        else:
+            for name in names.values():
+                asked[population, name] = total((asked[population, name], each.spec.rho))
+    return refused
+
+
+def _paid(ledger: Ledger) -> list[tuple[Slot, Decimal]]:
+    """Return what a run that died has reserved: who asks the same takes it over."""
+    return [(each.slot, each.cost.rho) for each in ledger.unanswered()]
+
+
+def _outrun(due: list[release.Due], refused: dict[Slot, BudgetExhausted]) -> str | None:
+    """Say in one line how much of what is due fits, and what the first that does not would need."""
+    if not refused:
+        return None
+    slot, exhausted = next(iter(refused.items()))
+    left = exhausted.limit - exhausted.spent
+    [window] = [window for window in WINDOWS if label(window, slot.start) == exhausted.window]
+    return (
+        f"the plan outruns its budget: {len(due) - len(refused)} of {len(due)} fit in this order; {slot.release} "
+        f"{slot.start} asks rho {exhausted.asked} where {slot.population} has {left} left in {exhausted.window}, "
+        + (f"so rho {left} would fit; " if left > 0 else "so none would fit; ")
+        + losses.freed(next_start(window, slot.start))
+    )

@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from quorum import health, landing, nightly, publish, warehouse
+from quorum import health, landing, losses, nightly, publish, warehouse
 from quorum.bundles import Bundle
 from quorum.errors import BadInput
 from quorum.keyring import Keyring
 from quorum.ledger import Ledger
-from quorum.mechanisms import epsilon
 from quorum.workspace import Workspace
 
 RELEASES_TEMPLATE = """\
@@ -20,9 +19,6 @@ RELEASES_TEMPLATE = """\
 #     tolerance_points: 4
 releases: {}
 """
-
-# What the conversion from rho to epsilon takes of delta; the quorum gates of a window add theirs.
-CONVERSION_DELTA = Decimal("9e-8")
 
 WITHHELD = {
     "ineligible": "the cohort is no quorum, or not beyond doubt",
@@ -58,6 +54,7 @@ def of_run(workspace: Workspace, report: nightly.Report) -> dict[str, Any]:
         "bundles": report.bundles,
         "open": workspace.published / "current",
         "development_key": report.development_key,
+        "warnings": losses.warnings(Ledger.open(workspace.ledger_url)),
         "problems": landing.told(report.problems),
         "highlights": _highlights(workspace),
         "bundle": _one_bundle(workspace),
@@ -90,26 +87,6 @@ def _one_bundle(workspace: Workspace) -> str | None:
     folder = publish.current(workspace)
     bundles = sorted((folder / "tenants").glob("*")) if folder else []
     return bundles[0].name if bundles else None
-
-
-def of_ledger(ledger: Ledger) -> dict[str, Any]:
-    """Return the loss per population and window, in rho and as epsilon at the delta that the window adds up to."""
-    return {
-        "deployment": ledger.identity,
-        "entries": ledger.length,
-        "usage": [
-            {
-                "population": u.population,
-                "window": u.label,
-                "rho": u.spent,
-                "limit": u.limit,
-                "epsilon": round(epsilon(u.spent, float(CONVERSION_DELTA)), 2),
-                "delta": CONVERSION_DELTA + u.delta_gate,
-                "warning": u.warning,
-            }
-            for u in ledger.report()
-        ],
-    }
 
 
 def of_status(workspace: Workspace) -> dict[str, Any]:

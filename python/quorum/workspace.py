@@ -52,6 +52,11 @@ class Workspace:
         return os.environ.get("QUORUM_LEDGER") or f"sqlite:///{self.root / 'ledger' / 'ledger.db'}"
 
     @property
+    def ledger_is_outside(self) -> bool:
+        """Tell whether the operator says where the ledger is; then it was made on purpose, or is missing."""
+        return bool(os.environ.get("QUORUM_LEDGER"))
+
+    @property
     def audit_log(self) -> Path:
         return self.restricted / "audit.jsonl"
 

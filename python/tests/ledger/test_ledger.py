@@ -1,53 +1,18 @@
 import json
-import sqlite3
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from quorum.budget import Budget, BudgetExhausted, Cost, Slot
 from quorum.errors import BadInput, Refused
 from quorum.hash_chain import canonical
 from quorum.ledger import Gate, Ledger
+from tests.ledger.charges import COST, GATED, MONDAY, TENTH, YEARLY, raw, room_for, week
 
-MONDAY = date(2026, 3, 23)
-COST = Cost(Decimal("0.05"))
-GATED = Cost(Decimal("0.05"), Decimal("1.07e-8"))
-YEARLY = Budget("users", {"year": Decimal("2.6")})
-ROOM_FOR_THREE = Budget("users", {"week": Decimal("0.3")})
-TENTH = Cost(Decimal("0.1"))
 PAYLOAD = {"cells": [3, -1], "sigma": 0.1, "share": {"b": None, "a": "Zürich"}}
-
-
-def week(number: int = 0, release: str = "adoption", population: str = "users") -> Slot:
-    start = MONDAY + timedelta(weeks=number)
-    return Slot(population, release, "week", start, start + timedelta(weeks=1), "spec", "policy")
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "ledger.sqlite"
-
-
-@pytest.fixture
-def url(path: Path) -> str:
-    return f"sqlite:///{path}"
-
-
-@pytest.fixture
-def ledger(url: str) -> Ledger:
-    return Ledger.create(url)
-
-
-@pytest.fixture
-def used(ledger: Ledger) -> Ledger:
-    """Entries: 1 create, 2 reserve and 3 commit of week 0, 4 reserve and 5 commit of week 1."""
-    for number in range(2):
-        reservation = ledger.reserve(week(number), GATED, YEARLY)
-        ledger.commit(reservation, {"week": number}, Gate("map", frozenset({"atom"})))
-    return ledger
 
 
 class TestAnswers:
@@ -105,13 +70,13 @@ class TestAnswers:
         assert ledger.answer(week()) == kept
         assert ledger.spent("users", "year", MONDAY) == COST.rho, "one draw was stored, the other thrown away"
 
-    def test_the_database_itself_refuses_a_second_commit(self, used: Ledger, path: Path) -> None:
-        with sqlite3.connect(path) as connection, pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
-            connection.execute("INSERT INTO contents SELECT 1, slot, NULL, content FROM contents LIMIT 1")
+    def test_the_database_itself_refuses_a_second_commit(self, used: Ledger, url: str) -> None:
+        with raw(url) as connection, pytest.raises(sa.exc.IntegrityError, match=r"(?i)unique"):
+            connection.exec_driver_sql("INSERT INTO contents SELECT 1, slot, NULL, content FROM contents LIMIT 1")
 
-    def test_only_its_own_reservations_pay(self, ledger: Ledger, tmp_path: Path) -> None:
+    def test_only_its_own_reservations_pay(self, ledger: Ledger, other_url: str) -> None:
         reservation = ledger.reserve(week(), COST, YEARLY)
-        other = Ledger.create(f"sqlite:///{tmp_path / 'other.sqlite'}")
+        other = Ledger.create(other_url)
         with pytest.raises(Refused, match="not of this ledger"):
             other.commit(reservation, PAYLOAD)
         with pytest.raises(Refused, match="not of this ledger"):
@@ -163,10 +128,10 @@ class TestGates:
 class TestBudgets:
     def test_a_budget_is_spent_to_the_last_digit(self, ledger: Ledger) -> None:
         for number in range(3):
-            ledger.reserve(week(release=str(number)), TENTH, ROOM_FOR_THREE)
+            ledger.reserve(week(release=str(number)), TENTH, room_for(3))
         assert ledger.spent("users", "week", MONDAY) == Decimal("0.3")
         with pytest.raises(BudgetExhausted, match=r"^population users has spent rho 0\.3 of 0\.3 in 2026-W13"):
-            ledger.reserve(week(release="4"), Cost(Decimal("1e-30")), ROOM_FOR_THREE)
+            ledger.reserve(week(release="4"), Cost(Decimal("1e-30")), room_for(3))
         assert ledger.length == 4, "a refusal leaves no trace and spends nothing"
 
     def test_each_window_is_checked_by_the_start_of_the_period(self, ledger: Ledger) -> None:
@@ -199,7 +164,7 @@ class TestBudgets:
                 str(row.spent),
                 row.share,
                 row.warning,
-                row.gate_draws,
+                len(row.draws),
                 str(row.delta_gate),
             )
             for row in ledger.report("users")
@@ -222,8 +187,8 @@ class TestBudgets:
         assert [row.limit for row in ledger.report() if row.window == "year"] == [Decimal("1.3")]
 
 
-def test_amounts_are_stored_as_the_text_they_were(used: Ledger, path: Path) -> None:
-    with sqlite3.connect(path) as connection:
-        (record,) = connection.execute("SELECT record FROM entries WHERE seq = 2").fetchone()
+def test_amounts_are_stored_as_the_text_they_were(used: Ledger, url: str) -> None:
+    with raw(url) as connection:
+        record = str(connection.exec_driver_sql("SELECT record FROM entries WHERE seq = 2").scalar())
     facts = json.loads(record)["facts"]
     assert (facts["rho"], facts["delta_gate"], facts["limits"]) == ("0.05", "1.07E-8", {"year": "2.6"})
