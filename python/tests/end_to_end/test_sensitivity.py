@@ -5,7 +5,6 @@ belongs to one atom and one week, atoms are disjoint sets of tenants, and each m
 pair of an atom and a week may lose one user of its own, always with all the rows that this user has.
 """
 
-import csv
 import gzip
 import json
 import math
@@ -13,10 +12,10 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time, timedelta
+from datetime import date, time
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
@@ -26,8 +25,8 @@ from quorum.runner import Dbt
 from quorum.simulate_activity import FEATURES
 from quorum.workspace import Workspace
 from tests.end_to_end import worlds
+from tests.end_to_end.neighbours import Line, Row, Unit, instant, register, tenant, user
 
-Row = dict[str, Any]
 Place = tuple[str, date]  # the industry of an atom and the first day of a week: where one vector is measured
 Distances = dict[Place, float]  # in units of the declared sensitivity
 
@@ -41,53 +40,8 @@ WEEKS = len(BOUNDS) * len(OTHERS)
 HALF, OTHER_HALF = FEATURES[:5], FEATURES[5:]
 # What the others use, and what the one who goes uses: an atom each.
 GRID = list(product(((), HALF, FEATURES), ((), OTHER_HALF, FEATURES)))
-INDUSTRIES = [*(f"grid{number}" for number in range(len(GRID))), "odd", "ties", "copies"]
-
-
-class Unit(NamedTuple):
-    """Whom the guarantee protects: a user of one tenant, or a device where no user is known."""
-
-    tenant: str
-    kind: str
-    id: str
-
-    @classmethod
-    def of(cls, row: Row) -> "Unit | None":
-        kind = "user_id" if row["user_id"] else "anonymous_id"
-        return cls(row["tenant_id"], kind, row[kind].strip().lower()) if row["tenant_id"] and row[kind] else None
-
-
-class Line(NamedTuple):
-    file: str
-    unit: Unit | None  # None for a row without one, which is quarantined
-    text: str
-
-
-def tenant(industry: str, number: int = 0) -> str:
-    return f"{industry}-{number:02}"
-
-
 ODD, TWIN, OTHER, UNLISTED = tenant("odd", 0), tenant("odd", 1), tenant("odd", 2), "unknown-00"
-
-
-def instant(week: date, day: int = 2, clock: time = time(12)) -> str:
-    return datetime.combine(week + timedelta(days=day), clock).isoformat()
-
-
-def user(home: str, name: str, week: date, features: Collection[str], **more: Any) -> Iterator[Row]:
-    """Yield what a user does in its one week: a row for each feature, or one row that uses none."""
-    for number, feature in enumerate(features or [None]):
-        yield {
-            "tenant_id": home,
-            "event_id": f"{name} {number}",
-            "event_name": "feature_used",
-            "feature": feature,
-            "occurred_at": instant(week),
-            "received_at": instant(week),
-            "user_id": f"{name} {week}",
-            "anonymous_id": None,
-            **more,
-        }
+INDUSTRIES = [*(f"grid{number}" for number in range(len(GRID))), "odd", "ties", "copies"]
 
 
 def crowd(home: str, count: int, week: date, features: Collection[str], **more: Any) -> list[Row]:
@@ -213,26 +167,6 @@ def _simulated(workspace: Workspace) -> Iterator[Line]:
                 yield Line(file.stem, None, text)
 
 
-def register(workspace: Workspace) -> None:
-    """Add to the registry as many tenants per industry as make an atom, and `*` for those on no list."""
-    with (workspace.registry / "tenants.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    for name in [*(tenant(industry, number) for industry in INDUSTRIES for number in range(21)), "*"]:
-        rows.append(
-            {
-                **rows[0],
-                "tenant_id": name,
-                "valid_from": "2020-01-01",
-                "industry": "unknown" if name == "*" else name.split("-")[0],
-                "size_band": "small",
-                "owner_group": "twins" if name in (ODD, TWIN) else "",
-                "benchmark_consent": "true",
-                "publish_bundle": "false",
-            }
-        )
-    worlds.registered(workspace.root, rows)
-
-
 def due_weeks(workspace: Workspace) -> list[release.Due]:
     """Return the last weeks, each with bounds of its own."""
     specs = rules.load_policies(workspace, Dbt(workspace)).specs
@@ -280,7 +214,9 @@ class Experiment:
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     simulated = worlds.simulated(tmp_path_factory.mktemp("simulated"), tenants=6, users=20)
-    register(simulated)
+    # as many per industry as make an atom
+    homes = [tenant(industry, number) for industry in INDUSTRIES for number in range(21)]
+    register(simulated, homes, twins=(ODD, TWIN))
     base = worlds.sibling(simulated, tmp_path_factory.mktemp("base"), keep=lambda _file: False)
     due = due_weeks(base)
     world = World(due, simulated)
