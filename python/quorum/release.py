@@ -71,7 +71,7 @@ class Outcome:
 def due_releases(
     ledger: Ledger, specs: list[Spec], key_sets: Mapping[str, Sequence[str]], as_of: date, policy: str
 ) -> list[Due]:
-    """Return what has no answer yet. A period that was ever answered stays closed, whatever changed since."""
+    """Return what has no answer yet, oldest first. A period that was ever answered stays closed, whatever changed."""
     due = []
     for spec in specs:
         layout = spec.layout(key_sets)
@@ -84,7 +84,7 @@ def due_releases(
             for start, end in spec.periods(as_of)
             if (spec.period, start) not in answered
         ]
-    return due
+    return sorted(due, key=lambda each: each.start)
 
 
 def answer(workspace: Workspace, ledger: Ledger, budgets: dict[str, Budget], due: list[Due]) -> list[Outcome]:

@@ -38,7 +38,7 @@ with mock.patch(sys.argv.pop(1), lambda *_, **__: os.kill(os.getpid(), signal.SI
 POINTS = (
     "quorum.landing_queue.commit",  # rows are accounted for, and still in the queue
     "quorum.landing_queue.settle",  # the tenant plane has followed, and what changed is not forgotten
-    "quorum.release.measure",  # budget is reserved, no noise is drawn: the next night takes the reservation over
+    "quorum.measurement.measure",  # budget is reserved, no noise is drawn: the next night takes the reservation over
     "quorum.release.write_answers",  # the ledger has the answer, the released plane has not
     "pathlib.Path.replace",  # a whole release is there, and readers are not moved to it
 )
@@ -50,8 +50,8 @@ ROWS = (
 OPEN_ROWS = " union all ".join(
     f"select count(*) from {name}" for name in ("landing_batch", "landing_rows", "int_event_changes")
 )
-ANSWERS = "select distinct answer_id from mart_benchmark_features where answer_id is not null"
-BENCHMARKS = "select period_start, status, * exclude (answer_id) from mart_benchmark_features order by all"
+ANSWERS = "select distinct answer_id from mart_benchmarks where answer_id is not null"
+BENCHMARKS = "select period_start, status, * exclude (answer_id) from mart_benchmarks order by all"
 
 
 @dataclass(frozen=True)
@@ -127,9 +127,10 @@ def assert_made_good(workspace: Workspace, undisturbed: Undisturbed) -> None:
 
     ledger = Ledger.open(workspace.ledger_url)
     ledger.verify()
-    answers = ledger.answers("feature_usage")
-    assert len({answer.slot.start for answer in answers}) == len(answers)
-    assert [charge.slot for charge in ledger.charges()] == [answer.slot for answer in answers]
+    charged = [charge.slot for charge in ledger.charges()]
+    answers = [answer for release in {slot.release for slot in charged} for answer in ledger.answers(release)]
+    assert len({(answer.slot.release, answer.slot.start) for answer in answers}) == len(answers)
+    assert sorted(slot.key for slot in charged) == sorted(answer.slot.key for answer in answers)
     assert {answer_id for (answer_id,) in worlds.fetch(workspace, "released", ANSWERS)} == {a.id for a in answers}
     assert worlds.fetch(workspace, "released", BENCHMARKS) == worlds.fetch(expected, "released", BENCHMARKS)
 

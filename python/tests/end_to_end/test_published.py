@@ -33,6 +33,14 @@ from tests.end_to_end.conftest import Night
 from tests.end_to_end.histories import event
 
 WEEKS = [date(2026, 3, 2) + timedelta(days=7 * week) for week in range(4)]
+# what each release asks of a week's budget, in the order in which they are answered
+COSTS = {
+    "engagement": "0.008",
+    "feature_usage": "0.030",
+    "funnel_conversion": "0.004",
+    "retention": "0.004",
+    "time_to_value": "0.004",
+}
 BENCHMARKS = ("mart_benchmark_catalog", "mart_benchmark_features", "mart_benchmarks")
 BUNDLED = f"select * from {METRIC_CATALOG} where mart like 'mart_tenant_%' order by all"
 
@@ -379,7 +387,7 @@ def test_a_release_names_the_ledger_that_paid_for_it(workspace: Workspace) -> No
     assert folder is not None
     privacy: dict[str, Any] = publish.manifest(folder / "cross_tenant")["privacy"]
     ledger = Ledger.open(workspace.ledger_url)
-    assert (privacy["ledger"], privacy["ledger_entries"]) == (ledger.identity, 1 + 2 * len(WEEKS))
+    assert (privacy["ledger"], privacy["ledger_entries"]) == (ledger.identity, 1 + 2 * len(COSTS) * len(WEEKS))
     assert [entry.kind for entry in ledger.entries()[privacy["ledger_entries"] :]] == ["anchor"]
 
 
@@ -388,7 +396,7 @@ def nights(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Workspa
     """Four weeks are due and the quarter has room for two; a night later it has room for all."""
     poor = worlds.simulated(tmp_path_factory.mktemp("poor"))
     poor.policy.mkdir()
-    (poor.policy / "budgets.csv").write_text("population,time_window,rho\nproduct_users,quarter,0.07\n")
+    (poor.policy / "budgets.csv").write_text("population,time_window,rho\nproduct_users,quarter,0.1\n")
     worlds.run(poor)
     rich = worlds.copied(poor, tmp_path_factory.mktemp("rich") / "workspace")
     (rich.policy / "budgets.csv").unlink()
@@ -400,8 +408,8 @@ class TestBudget:
     def test_what_it_has_no_room_for_is_refused_and_costs_nothing(self, nights: tuple[Workspace, Workspace]) -> None:
         poor, _ = nights
         charges = Ledger.open(poor.ledger_url).charges()
-        assert [(charge.slot.start, charge.cost.rho) for charge in charges] == [
-            (week, Decimal("0.03")) for week in WEEKS[:2]
+        assert [(charge.slot.start, charge.slot.release, charge.cost.rho) for charge in charges] == [
+            (week, release, Decimal(rho)) for week in WEEKS[:2] for release, rho in COSTS.items()
         ]
         folder = publish.current(poor)
         assert folder is not None
@@ -415,7 +423,7 @@ class TestBudget:
         silent = ["active_users", "active_users_sigma", "adopters", "adopters_sigma", "adoption_share", "mechanism"]
         assert refused[silent].isna().all(axis=None)
         refusal = {"command": "run", "error": "BudgetExhausted", "at": "budget.check"}
-        assert [entry.facts for entry in AuditLog(poor).of("refused")] == [refusal] * 2
+        assert [entry.facts for entry in AuditLog(poor).of("refused")] == [refusal] * 2 * len(COSTS)
 
     def test_a_refusal_is_not_for_good(self, nights: tuple[Workspace, Workspace]) -> None:
         first, second = (Ledger.open(night.ledger_url).answers("feature_usage") for night in nights)
