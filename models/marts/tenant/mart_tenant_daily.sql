@@ -8,9 +8,15 @@
     },
 ) }}
 
-with active_users as (
+with affected as (
 
-    select * from {{ ref('fct_active_users') }}
+    select * from {{ ref('int_affected_windows') }}
+
+),
+
+days as (
+
+    {{ of_affected(ref('fct_active_users')) }}
 
 ),
 
@@ -23,24 +29,6 @@ event_days as (
 session_days as (
 
     select * from {{ ref('fct_session_days') }}
-
-),
-
-windows as (
-
-    select * from {{ ref('int_affected_windows') }}
-
-),
-
-days as (
-
-    select active_users.*
-    from active_users
-    {%- if is_incremental() %}
-    inner join windows
-        on active_users.tenant_key = windows.tenant_key
-        and active_users.activity_date = windows.activity_date
-    {%- endif %}
 
 ),
 

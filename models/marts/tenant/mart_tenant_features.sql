@@ -16,25 +16,25 @@ with affected as (
 
 person_days as (
 
-    {{ of_affected_tenants(ref('fct_person_days')) }}
+    {{ of_affected(ref('fct_person_days')) }}
 
 ),
 
 adopted as (
 
-    {{ of_affected_tenants(ref('int_feature_weeks')) }}
+    {{ of_affected(ref('int_feature_weeks')) }}
 
 ),
 
 first_uses as (
 
-    {{ of_affected_tenants(ref('int_first_uses')) }}
+    {{ of_affected(ref('int_first_uses')) }}
 
 ),
 
 weeks as (
 
-    {{ of_affected_tenants(ref('int_tenant_weeks')) }}
+    {{ of_affected(ref('int_tenant_weeks')) }}
 
 ),
 

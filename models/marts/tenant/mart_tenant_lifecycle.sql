@@ -16,19 +16,19 @@ with affected as (
 
 person_days as (
 
-    {{ of_affected_tenants(ref('fct_person_days')) }}
+    {{ of_affected(ref('fct_person_days')) }}
 
 ),
 
 account_days as (
 
-    {{ of_affected_tenants(ref('fct_account_days')) }}
+    {{ of_affected(ref('fct_account_days')) }}
 
 ),
 
 weeks as (
 
-    {{ of_affected_tenants(ref('int_tenant_weeks')) }}
+    {{ of_affected(ref('int_tenant_weeks')) }}
 
 ),
 

@@ -6,19 +6,7 @@
     },
 ) }}
 
-with all_events as (
-
-    select * from {{ ref('fct_events') }}
-
-),
-
-person_days as (
-
-    select * from {{ ref('fct_person_days') }}
-
-),
-
-affected as (
+with affected as (
 
     select * from {{ ref('int_affected_days') }}
 
@@ -26,14 +14,13 @@ affected as (
 
 events as (
 
-    select all_events.*
-    from all_events
-    {%- if is_incremental() %}
-    inner join affected
-        on all_events.tenant_key = affected.tenant_key
-        and all_events.activity_date = affected.activity_date
-    {%- endif %}
-    where all_events.account_key is not null
+    {{ of_affected(ref('fct_events')) }}
+
+),
+
+person_days as (
+
+    select * from {{ ref('fct_person_days') }}
 
 ),
 
@@ -51,7 +38,7 @@ account_days as (
         on events.tenant_key = person_days.tenant_key
         and events.person_key = person_days.person_key
         and events.activity_date = person_days.activity_date
-    where person_days.is_active
+    where events.account_key is not null and person_days.is_active
     group by events.tenant_key, events.account_key, events.person_key, events.activity_date, events.feature
 
 )

@@ -6,9 +6,15 @@
     },
 ) }}
 
-with events as (
+with affected as (
 
-    select * from {{ ref('fct_events') }}
+    select * from {{ ref('int_affected_days') }}
+
+),
+
+events as (
+
+    {{ of_affected(ref('fct_events')) }}
 
 ),
 
@@ -24,47 +30,28 @@ person_days as (
 
 ),
 
-affected as (
-
-    select * from {{ ref('int_affected_days') }}
-
-),
-
-in_reach as (
-
-    select events.*
-    from events
-    {%- if is_incremental() %}
-    where exists (
-        select 1 from affected
-        where affected.tenant_key = events.tenant_key and affected.activity_date = events.activity_date
-    )
-    {%- endif %}
-
-),
-
 -- what somebody did on a day that does not count in metrics of users is no conversion
 conversions as (
 
     select
-        in_reach.tenant_key,
+        events.tenant_key,
         definitions.conversion,
-        in_reach.unit_key,
-        in_reach.event_key,
-        in_reach.person_key,
-        in_reach.occurred_at,
-        in_reach.activity_date,
-        in_reach.week_start,
+        events.unit_key,
+        events.event_key,
+        events.person_key,
+        events.occurred_at,
+        events.activity_date,
+        events.week_start,
         cast(definitions.lookback_days as bigint) as lookback_days,
-        cast(coalesce(in_reach.value_minor, 0) as bigint) as value_minor
-    from in_reach
+        cast(coalesce(events.value_minor, 0) as bigint) as value_minor
+    from events
     inner join definitions
-        on in_reach.tenant_key = definitions.tenant_key
-        and in_reach.event_name = definitions.event_name
+        on events.tenant_key = definitions.tenant_key
+        and events.event_name = definitions.event_name
     inner join person_days
-        on in_reach.tenant_key = person_days.tenant_key
-        and in_reach.person_key = person_days.person_key
-        and in_reach.activity_date = person_days.activity_date
+        on events.tenant_key = person_days.tenant_key
+        and events.person_key = person_days.person_key
+        and events.activity_date = person_days.activity_date
     where person_days.is_active
 
 )

@@ -6,9 +6,15 @@
     },
 ) }}
 
-with events as (
+with affected as (
 
-    select * from {{ ref('fct_events') }}
+    select * from {{ ref('int_affected_days') }}
+
+),
+
+events as (
+
+    {{ of_affected(ref('fct_events')) }}
 
 ),
 
@@ -30,12 +36,6 @@ person_days as (
 
 ),
 
-affected as (
-
-    select * from {{ ref('int_affected_days') }}
-
-),
-
 exposures as (
 
     select
@@ -51,11 +51,6 @@ exposures as (
         and events.event_name = experiments.exposure_event
         and events.occurred_at >= experiments.starts_at
         and events.occurred_at < experiments.ends_at
-    {%- if is_incremental() %}
-    inner join affected
-        on events.tenant_key = affected.tenant_key
-        and events.activity_date = affected.activity_date
-    {%- endif %}
     where {{ json_property('events.properties', 'experiments.experiment_property') }} = experiments.experiment
 
 ),

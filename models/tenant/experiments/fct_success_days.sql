@@ -6,9 +6,15 @@
     },
 ) }}
 
-with events as (
+with affected as (
 
-    select * from {{ ref('fct_events') }}
+    select * from {{ ref('int_affected_days') }}
+
+),
+
+events as (
+
+    {{ of_affected(ref('fct_events')) }}
 
 ),
 
@@ -21,12 +27,6 @@ experiments as (
 person_days as (
 
     select * from {{ ref('fct_person_days') }}
-
-),
-
-affected as (
-
-    select * from {{ ref('int_affected_days') }}
 
 ),
 
@@ -44,11 +44,6 @@ by_day as (
         and events.event_name = experiments.metric_event
         and events.occurred_at >= experiments.starts_at
         and events.occurred_at < experiments.ends_at
-    {%- if is_incremental() %}
-    inner join affected
-        on events.tenant_key = affected.tenant_key
-        and events.activity_date = affected.activity_date
-    {%- endif %}
     group by events.tenant_key, experiments.experiment, events.person_key, events.activity_date
 
 ),

@@ -14,7 +14,7 @@ with affected as (
 
 feature_days as (
 
-    {{ of_affected_tenants(ref('fct_person_feature_days')) }}
+    {{ of_affected(ref('fct_person_feature_days')) }}
 
 ),
 

@@ -6,9 +6,15 @@
     },
 ) }}
 
-with events as (
+with affected as (
 
-    select * from {{ ref('fct_events') }}
+    select * from {{ ref('int_affected_days') }}
+
+),
+
+events as (
+
+    {{ of_affected(ref('fct_events')) }}
 
 ),
 
@@ -30,12 +36,6 @@ funnel_steps as (
 
 ),
 
-affected as (
-
-    select * from {{ ref('int_affected_days') }}
-
-),
-
 counted as (
 
     select events.*
@@ -44,9 +44,6 @@ counted as (
         on events.tenant_key = person_days.tenant_key
         and events.person_key = person_days.person_key
         and events.activity_date = person_days.activity_date
-    {%- if is_incremental() %}
-    inner join affected on events.tenant_key = affected.tenant_key and events.activity_date = affected.activity_date
-    {%- endif %}
     where
         events.listed_as is null
         and person_days.excluded_as is null

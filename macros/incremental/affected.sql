@@ -1,0 +1,39 @@
+{#- Whether a row of `kept` is affected, by a model's meta: `affected_when` matches it to one of `affected`. Where that is a range, `affected_from`
+    names the column of `kept` and the one of `affected` that it begins with: it says nothing more, and lets the engine skip all that lies before
+    the batch. -#}
+{% macro is_affected(meta, affecting) -%}
+    {%- if meta['affected_from'] -%}
+        {%- set column, beginning = meta['affected_from'] -%}
+        kept.{{ column }} >= (select min({{ beginning }}) from {{ affecting }})
+        and {% endif -%}
+    exists (select 1 from {{ affecting }} as affected where {{ meta['affected_when'] }})
+{%- endmacro %}
+
+{#- An import: of a relation that is matched as the model itself is, what the batch affects; all of it in a full build. The model
+    imports `affected` beside it. -#}
+{% macro of_affected(relation) -%}
+    select kept.* from {{ relation }} as kept
+    {%- if is_incremental() %}
+    where {{ is_affected(config.get('meta'), 'affected') }}
+    {%- endif %}
+{%- endmacro %}
+
+{#- The meta of an incremental model that follows what is affected, with that relation as `affecting`; none in a full build, which is
+    looked at as a whole. -#}
+{% macro what_affects(model) -%}
+    {%- set built = namespace(meta=none) -%}
+    {%- if not flags.FULL_REFRESH -%}
+        {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.name == model.identifier and node.config.meta.affected_by -%}
+            {%- for affecting in graph.nodes.values() if affecting.resource_type == 'model' and affecting.name == node.config.meta.affected_by -%}
+                {%- set relation = api.Relation.create(affecting.database, affecting.schema, affecting.alias) -%}
+                {%- set built.meta = dict(node.config.meta, affecting=relation) -%}
+            {%- endfor -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {{ return(built.meta) }}
+{%- endmacro %}
+
+{#- Whether it takes more than the key to tell if a row is affected. -#}
+{% macro is_matched_beyond(meta, columns) -%}
+    {{ return(modules.re.findall('kept\\.(\\w+)', meta['affected_when']) | reject('in', columns) | list | length > 0) }}
+{%- endmacro %}
