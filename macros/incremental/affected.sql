@@ -1,6 +1,5 @@
-{#- Whether a row of `kept` is affected, by a model's meta: `affected_when` matches it to one of `affected`. Where that is a range, `affected_from`
-    names the column of `kept` and the one of `affected` that it begins with: it says nothing more, and lets the engine skip all that lies before
-    the batch. -#}
+{#- Whether a row of `kept` is affected, by a model's meta: `affected_when` matches it to one of `affected`. `affected_from` names a column of `kept`
+    and the one of `affected` that it never lies before: it says nothing more, but lets the engine skip the history before the batch. -#}
 {% macro is_affected(meta, affecting) -%}
     {%- if meta['affected_from'] -%}
         {%- set column, beginning = meta['affected_from'] -%}

@@ -4,6 +4,7 @@
         'affected_by': 'int_affected_person_days',
         'affected_when': 'kept.tenant_key = affected.tenant_key and kept.person_key = affected.person_key '
             'and kept.activity_date = affected.activity_date',
+        'affected_from': ['activity_date', 'activity_date'],
     },
 ) }}
 

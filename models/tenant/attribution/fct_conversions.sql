@@ -3,6 +3,7 @@
     meta={
         'affected_by': 'int_affected_days',
         'affected_when': 'kept.tenant_key = affected.tenant_key and kept.activity_date = affected.activity_date',
+        'affected_from': ['activity_date', 'activity_date'],
     },
 ) }}
 
@@ -26,7 +27,7 @@ definitions as (
 
 person_days as (
 
-    select * from {{ ref('fct_person_days') }}
+    {{ of_affected(ref('fct_person_days')) }}
 
 ),
 

@@ -6,6 +6,7 @@
         'affected_by': 'int_affected_funnel_weeks',
         'affected_when': 'kept.tenant_key = affected.tenant_key and kept.funnel = affected.funnel '
             'and kept.week_start between affected.first_week and affected.last_week',
+        'affected_from': ['week_start', 'first_week'],
     },
 ) }}
 
