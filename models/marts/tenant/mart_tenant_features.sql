@@ -14,9 +14,9 @@ with affected as (
 
 ),
 
-person_days as (
+active_weeks as (
 
-    {{ of_affected(ref('fct_person_days')) }}
+    {{ of_affected(ref('int_active_weeks')) }}
 
 ),
 
@@ -43,9 +43,9 @@ active as (
     select
         tenant_key,
         week_start,
-        count(distinct person_key) as active_users
-    from person_days
-    where is_active
+        count(*) as active_users
+    from active_weeks
+    where population = 'users'
     group by tenant_key, week_start
 
 ),

@@ -32,6 +32,7 @@ account_days as (
         events.account_key,
         events.person_key,
         events.activity_date,
+        person_days.week_start,
         events.feature,
         count(*) as events
     from events
@@ -40,7 +41,8 @@ account_days as (
         and events.person_key = person_days.person_key
         and events.activity_date = person_days.activity_date
     where events.account_key is not null and person_days.is_active
-    group by events.tenant_key, events.account_key, events.person_key, events.activity_date, events.feature
+    group by
+        events.tenant_key, events.account_key, events.person_key, events.activity_date, person_days.week_start, events.feature
 
 )
 

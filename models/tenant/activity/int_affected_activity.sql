@@ -60,6 +60,7 @@ touched as (
     select
         tenant_key,
         person_key,
+        account_key,
         activity_date,
         occurred_at
     from arriving
@@ -68,6 +69,7 @@ touched as (
     select
         kept.tenant_key,
         kept.person_key,
+        kept.account_key,
         kept.activity_date,
         kept.occurred_at
     from {{ placed_before }} as kept
@@ -81,11 +83,12 @@ by_day as (
     select
         tenant_key,
         person_key,
+        account_key,
         activity_date,
         min(occurred_at) as first_at,
         max(occurred_at) as last_at
     from touched
-    group by tenant_key, person_key, activity_date
+    group by tenant_key, person_key, account_key, activity_date
 
 )
 

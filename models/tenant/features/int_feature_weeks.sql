@@ -1,14 +1,16 @@
 {{ config(
     materialized='incremental',
     meta={
-        'affected_by': 'int_affected_tenants',
-        'affected_when': 'kept.tenant_key = affected.tenant_key',
+        'affected_by': 'int_affected_weeks',
+        'affected_when': 'kept.tenant_key = affected.tenant_key '
+            'and kept.week_start between affected.first_week and affected.last_week',
+        'affected_from': ['week_start', 'first_week'],
     },
 ) }}
 
 with affected as (
 
-    select * from {{ ref('int_affected_tenants') }}
+    select * from {{ ref('int_affected_weeks') }}
 
 ),
 
