@@ -23,13 +23,13 @@ days as (
 
 event_days as (
 
-    select * from {{ ref('fct_event_days') }}
+    {{ of_affected(ref('fct_event_days')) }}
 
 ),
 
 session_days as (
 
-    select * from {{ ref('fct_session_days') }}
+    {{ of_affected(ref('fct_session_days')) }}
 
 ),
 
