@@ -125,7 +125,9 @@ def main() -> None:
     parser.add_argument("--events-per-day", type=int, default=100_000)
     parser.add_argument("--days", type=int, nargs="+", default=[7, 30, 90])
     options = parser.parse_args()
-    print(f"{'days':>5}{'events':>12}{'all of it':>12}{'one day more':>14}{'ratio':>8}{'of processor':>14}")
+    print(f"{'':17}{'seconds':^30}{'of the processor':^30}")
+    figures = f"{'all of it':>12}{'a day more':>12}{'ratio':>6}"
+    print(f"{'days':>5}{'events':>12}{figures}{figures}")
     for days in options.days:
         with tempfile.TemporaryDirectory() as folder:
             shape = Shape(tenants=40, users=10, days=2)
@@ -139,8 +141,8 @@ def main() -> None:
             whole, of_whole = built(workspace)
             happen(workspace, FIRST_DAY + timedelta(days=days), 1, options.events_per_day)
             one, of_one = built(workspace)
-        events = days * options.events_per_day
-        print(f"{days:>5}{events:>12,}{whole:>11.1f}s{one:>13.1f}s{one / whole:>8.2f}{of_one / of_whole:>14.2f}")
+        clock, processor = (f"{a:>12.1f}{b:>12.1f}{b / a:>6.2f}" for a, b in ((whole, one), (of_whole, of_one)))
+        print(f"{days:>5}{days * options.events_per_day:>12,}{clock}{processor}", flush=True)
 
 
 if __name__ == "__main__":

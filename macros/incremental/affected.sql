@@ -17,15 +17,17 @@
     {%- endif %}
 {%- endmacro %}
 
-{#- The meta of an incremental model that follows what is affected, with that relation as `affecting`; none in a full build, which is
-    looked at as a whole. -#}
+{#- The meta of an incremental model that follows what is affected, with that relation as `affecting`; none where all is affected, be it
+    by a full build or because it reaches back to the first row: that is looked at as a whole. -#}
 {% macro what_affects(model) -%}
     {%- set built = namespace(meta=none) -%}
     {%- if not flags.FULL_REFRESH -%}
         {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.name == model.identifier and node.config.meta.affected_by -%}
             {%- for affecting in graph.nodes.values() if affecting.resource_type == 'model' and affecting.name == node.config.meta.affected_by -%}
                 {%- set relation = api.Relation.create(affecting.database, affecting.schema, affecting.alias) -%}
-                {%- set built.meta = dict(node.config.meta, affecting=relation) -%}
+                {%- if not reaches_back(model, node.config.meta, relation) -%}
+                    {%- set built.meta = dict(node.config.meta, affecting=relation) -%}
+                {%- endif -%}
             {%- endfor -%}
         {%- endfor -%}
     {%- endif -%}
@@ -35,4 +37,16 @@
 {#- Whether it takes more than the key to tell if a row is affected. -#}
 {% macro is_matched_beyond(meta, columns) -%}
     {{ return(modules.re.findall('kept\\.(\\w+)', meta['affected_when']) | reject('in', columns) | list | length > 0) }}
+{%- endmacro %}
+
+{#- Whether what is affected begins no later than the relation does. -#}
+{% macro reaches_back(model, meta, affecting) -%}
+    {%- if not meta['affected_from'] -%}
+        {{ return(false) }}
+    {%- endif -%}
+    {%- set column, beginning = meta['affected_from'] -%}
+    {%- set compared = run_query(
+        'select (select min(' ~ beginning ~ ') from ' ~ affecting ~ ') <= (select min(' ~ column ~ ') from ' ~ model ~ ')'
+    ) -%}
+    {{ return(compared.rows[0][0]) }}
 {%- endmacro %}

@@ -56,7 +56,8 @@ touches as (
     where
         conversions.occurred_at <= sessions.ended_at
         or (
-            {{ microseconds_between('sessions.started_at', 'conversions.occurred_at') }} <= conversions.lookback_days * 86400000000
+            {{ microseconds_between('sessions.started_at', 'conversions.occurred_at') }}
+            <= conversions.lookback_days * 86400000000
             and person_days.excluded_as is null
         )
 

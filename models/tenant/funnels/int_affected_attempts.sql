@@ -42,6 +42,7 @@ subject_days as (
         activity_date
     from activity
     where account_key is not null
+    {%- if attempts %}
     union
     select
         events.tenant_key,
@@ -54,6 +55,7 @@ subject_days as (
         and events.person_key = person_days.person_key
         and events.activity_date = person_days.activity_date
     where events.account_key is not null
+    {%- endif %}
 
 ),
 
