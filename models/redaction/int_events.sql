@@ -3,8 +3,12 @@
     materialized='incremental',
     full_refresh=false,
     meta={
-        'affected_by': 'int_events_displaced',
-        'affected_when': 'kept.landing_file = affected.landing_file and kept.landing_row = affected.landing_row',
+        'removed_by': 'int_events_displaced',
+        'removed_when': 'kept.landing_file = removed.landing_file and kept.landing_row = removed.landing_row',
+        'affected_by': 'int_event_changes',
+        'affected_when': 'kept.tenant_key = affected.tenant_key and kept.unit_key = affected.unit_key '
+            'and kept.occurred_at between affected.first_at and affected.last_at',
+        'affected_from': ['occurred_at', 'first_at'],
     },
 ) }}
 

@@ -3,8 +3,8 @@
     materialized='incremental',
     full_refresh=false,
     meta={
-        'affected_by': 'int_batch_rows',
-        'affected_when': 'kept.landing_file = affected.landing_file and kept.landing_row = affected.landing_row',
+        'removed_by': 'int_batch_rows',
+        'removed_when': 'kept.landing_file = removed.landing_file and kept.landing_row = removed.landing_row',
     },
 ) }}
 

@@ -69,7 +69,8 @@ PASSING = {
         "int_affected_days",
         "int_affected_windows",
         "int_affected_tenants",
-        "int_affected_funnel_weeks",
+        "int_affected_weeks",
+        "int_affected_attempts",
         "int_affected_conversion_weeks",
     ),
 }

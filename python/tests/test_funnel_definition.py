@@ -32,7 +32,7 @@ GIVEN = {
         tenant_key varchar, funnel varchar, step bigint, step_name varchar, event_name varchar, feature varchar
     """,
     "int_affected_days": "tenant_key varchar, activity_date date",
-    "int_affected_funnel_weeks": "tenant_key varchar, funnel varchar, first_week date, last_week date",
+    "int_affected_attempts": "tenant_key varchar, funnel varchar, subject_key varchar, first_week date, last_week date",
     "int_affected_tenants": "tenant_key varchar",
 }
 # a model, what stands in it, and what does what it should not

@@ -8,19 +8,7 @@
     },
 ) }}
 
-with account_use as (
-
-    select * from {{ ref('int_account_use') }}
-
-),
-
-scores as (
-
-    select * from {{ ref('int_account_scores') }}
-
-),
-
-affected as (
+with affected as (
 
     select * from {{ ref('int_affected_tenants') }}
 
@@ -28,11 +16,13 @@ affected as (
 
 used as (
 
-    select account_use.*
-    from account_use
-    {%- if is_incremental() %}
-    inner join affected on account_use.tenant_key = affected.tenant_key
-    {%- endif %}
+    {{ of_affected(ref('int_account_use')) }}
+
+),
+
+scores as (
+
+    select * from {{ ref('int_account_scores') }}
 
 ),
 

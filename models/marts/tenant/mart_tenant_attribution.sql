@@ -6,20 +6,21 @@
         'affected_by': 'int_affected_conversion_weeks',
         'affected_when': 'kept.tenant_key = affected.tenant_key '
             'and kept.week_start between affected.first_week and affected.last_week',
+        'affected_from': ['week_start', 'first_week'],
     },
 ) }}
 {#- A conversion is a million credits, so that shares of it are whole numbers. -#}
 {%- set whole = 1000000 -%}
 
-with all_touches as (
+with affected as (
 
-    select * from {{ ref('int_conversion_touches') }}
+    select * from {{ ref('int_affected_conversion_weeks') }}
 
 ),
 
-affected as (
+touches as (
 
-    select * from {{ ref('int_affected_conversion_weeks') }}
+    {{ of_affected(ref('int_conversion_touches')) }}
 
 ),
 
@@ -32,20 +33,6 @@ dealt as (
     select 'linear' as attribution_model
     union all
     select 'position' as attribution_model
-
-),
-
-touches as (
-
-    select all_touches.*
-    from all_touches
-    {%- if is_incremental() %}
-    where exists (
-        select 1 from affected
-        where affected.tenant_key = all_touches.tenant_key
-            and all_touches.week_start between affected.first_week and affected.last_week
-    )
-    {%- endif %}
 
 ),
 

@@ -5,28 +5,11 @@
     meta={
         'affected_by': 'int_affected_windows',
         'affected_when': 'kept.tenant_key = affected.tenant_key and kept.activity_date = affected.activity_date',
+        'affected_from': ['activity_date', 'activity_date'],
     },
 ) }}
 
-with active_users as (
-
-    select * from {{ ref('fct_active_users') }}
-
-),
-
-event_days as (
-
-    select * from {{ ref('fct_event_days') }}
-
-),
-
-session_days as (
-
-    select * from {{ ref('fct_session_days') }}
-
-),
-
-windows as (
+with affected as (
 
     select * from {{ ref('int_affected_windows') }}
 
@@ -34,13 +17,19 @@ windows as (
 
 days as (
 
-    select active_users.*
-    from active_users
-    {%- if is_incremental() %}
-    inner join windows
-        on active_users.tenant_key = windows.tenant_key
-        and active_users.activity_date = windows.activity_date
-    {%- endif %}
+    {{ of_affected(ref('fct_active_users')) }}
+
+),
+
+event_days as (
+
+    {{ of_affected(ref('fct_event_days')) }}
+
+),
+
+session_days as (
+
+    {{ of_affected(ref('fct_session_days')) }}
 
 ),
 

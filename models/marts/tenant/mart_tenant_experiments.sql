@@ -8,19 +8,7 @@
     },
 ) }}
 
-with all_variants as (
-
-    select * from {{ ref('int_experiment_variants') }}
-
-),
-
-checks as (
-
-    select * from {{ ref('int_experiment_checks') }}
-
-),
-
-affected as (
+with affected as (
 
     select * from {{ ref('int_affected_tenants') }}
 
@@ -28,11 +16,13 @@ affected as (
 
 variants as (
 
-    select all_variants.*
-    from all_variants
-    {%- if is_incremental() %}
-    inner join affected on all_variants.tenant_key = affected.tenant_key
-    {%- endif %}
+    {{ of_affected(ref('int_experiment_variants')) }}
+
+),
+
+checks as (
+
+    select * from {{ ref('int_experiment_checks') }}
 
 ),
 

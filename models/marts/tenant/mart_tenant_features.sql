@@ -14,27 +14,27 @@ with affected as (
 
 ),
 
-person_days as (
+active_weeks as (
 
-    {{ of_affected_tenants(ref('fct_person_days')) }}
+    {{ of_affected(ref('int_active_weeks')) }}
 
 ),
 
 adopted as (
 
-    {{ of_affected_tenants(ref('int_feature_weeks')) }}
+    {{ of_affected(ref('int_feature_weeks')) }}
 
 ),
 
 first_uses as (
 
-    {{ of_affected_tenants(ref('int_first_uses')) }}
+    {{ of_affected(ref('int_first_uses')) }}
 
 ),
 
 weeks as (
 
-    {{ of_affected_tenants(ref('int_tenant_weeks')) }}
+    {{ of_affected(ref('int_tenant_weeks')) }}
 
 ),
 
@@ -43,9 +43,9 @@ active as (
     select
         tenant_key,
         week_start,
-        count(distinct person_key) as active_users
-    from person_days
-    where is_active
+        count(*) as active_users
+    from active_weeks
+    where population = 'users'
     group by tenant_key, week_start
 
 ),

@@ -8,9 +8,15 @@
     },
 ) }}
 
-with all_attempts as (
+with affected as (
 
-    select * from {{ ref('fct_funnel_attempts') }}
+    select * from {{ ref('int_affected_tenants') }}
+
+),
+
+attempts as (
+
+    {{ of_affected(ref('fct_funnel_attempts')) }}
 
 ),
 
@@ -29,22 +35,6 @@ funnel_steps as (
 sessions as (
 
     select * from {{ ref('fct_sessions') }}
-
-),
-
-affected as (
-
-    select * from {{ ref('int_affected_tenants') }}
-
-),
-
-attempts as (
-
-    select all_attempts.*
-    from all_attempts
-    {%- if is_incremental() %}
-    where all_attempts.tenant_key in (select affected.tenant_key from affected)
-    {%- endif %}
 
 ),
 

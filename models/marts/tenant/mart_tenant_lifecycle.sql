@@ -14,44 +14,15 @@ with affected as (
 
 ),
 
-person_days as (
+active_weeks as (
 
-    {{ of_affected_tenants(ref('fct_person_days')) }}
-
-),
-
-account_days as (
-
-    {{ of_affected_tenants(ref('fct_account_days')) }}
+    {{ of_affected(ref('int_active_weeks')) }}
 
 ),
 
 weeks as (
 
-    {{ of_affected_tenants(ref('int_tenant_weeks')) }}
-
-),
-
-active_weeks as (
-
-    select distinct
-        tenant_key,
-        'users' as population,
-        person_key as member_key,
-        week_start
-    from person_days
-    where is_active
-    union all
-    select distinct
-        account_days.tenant_key,
-        'accounts' as population,
-        account_days.account_key as member_key,
-        person_days.week_start
-    from account_days
-    inner join person_days
-        on account_days.tenant_key = person_days.tenant_key
-        and account_days.person_key = person_days.person_key
-        and account_days.activity_date = person_days.activity_date
+    {{ of_affected(ref('int_tenant_weeks')) }}
 
 ),
 

@@ -16,13 +16,13 @@ with affected as (
 
 ages as (
 
-    {{ of_affected_tenants(ref('int_retention_ages')) }}
+    {{ of_affected(ref('int_retention_ages')) }}
 
 ),
 
 weeks as (
 
-    {{ of_affected_tenants(ref('int_tenant_weeks')) }}
+    {{ of_affected(ref('int_tenant_weeks')) }}
 
 ),
 

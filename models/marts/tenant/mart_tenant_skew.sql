@@ -8,9 +8,15 @@
     },
 ) }}
 
-with all_spans as (
+with affected as (
 
-    select * from {{ ref('int_tenant_spans') }}
+    select * from {{ ref('int_affected_tenants') }}
+
+),
+
+spans as (
+
+    {{ of_affected(ref('int_tenant_spans')) }}
 
 ),
 
@@ -23,22 +29,6 @@ person_days as (
 account_days as (
 
     select * from {{ ref('fct_account_days') }}
-
-),
-
-affected as (
-
-    select * from {{ ref('int_affected_tenants') }}
-
-),
-
-spans as (
-
-    select all_spans.*
-    from all_spans
-    {%- if is_incremental() %}
-    inner join affected on all_spans.tenant_key = affected.tenant_key
-    {%- endif %}
 
 ),
 

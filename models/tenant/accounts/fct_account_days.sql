@@ -3,22 +3,11 @@
     meta={
         'affected_by': 'int_affected_days',
         'affected_when': 'kept.tenant_key = affected.tenant_key and kept.activity_date = affected.activity_date',
+        'affected_from': ['activity_date', 'activity_date'],
     },
 ) }}
 
-with all_events as (
-
-    select * from {{ ref('fct_events') }}
-
-),
-
-person_days as (
-
-    select * from {{ ref('fct_person_days') }}
-
-),
-
-affected as (
+with affected as (
 
     select * from {{ ref('int_affected_days') }}
 
@@ -26,14 +15,13 @@ affected as (
 
 events as (
 
-    select all_events.*
-    from all_events
-    {%- if is_incremental() %}
-    inner join affected
-        on all_events.tenant_key = affected.tenant_key
-        and all_events.activity_date = affected.activity_date
-    {%- endif %}
-    where all_events.account_key is not null
+    {{ of_affected(ref('fct_events')) }}
+
+),
+
+person_days as (
+
+    {{ of_affected(ref('fct_person_days')) }}
 
 ),
 
@@ -44,6 +32,7 @@ account_days as (
         events.account_key,
         events.person_key,
         events.activity_date,
+        person_days.week_start,
         events.feature,
         count(*) as events
     from events
@@ -51,8 +40,9 @@ account_days as (
         on events.tenant_key = person_days.tenant_key
         and events.person_key = person_days.person_key
         and events.activity_date = person_days.activity_date
-    where person_days.is_active
-    group by events.tenant_key, events.account_key, events.person_key, events.activity_date, events.feature
+    where events.account_key is not null and person_days.is_active
+    group by
+        events.tenant_key, events.account_key, events.person_key, events.activity_date, person_days.week_start, events.feature
 
 )
 

@@ -1,5 +1,3 @@
-{{ config(materialized='view') }}
-
 with account_days as (
 
     select * from {{ ref('fct_account_days') }}

@@ -3,6 +3,7 @@
     meta={
         'affected_by': 'int_affected_windows',
         'affected_when': 'kept.tenant_key = affected.tenant_key and kept.activity_date = affected.activity_date',
+        'affected_from': ['activity_date', 'activity_date'],
     },
 ) }}
 

@@ -6,18 +6,19 @@
         'affected_by': 'int_affected_units',
         'affected_when': 'kept.tenant_key = affected.tenant_key and kept.unit_key = affected.unit_key '
             'and kept.occurred_at between affected.range_start and affected.range_end',
+        'affected_from': ['occurred_at', 'range_start'],
     },
 ) }}
 
-with all_events as (
+with affected as (
 
-    select * from {{ ref('int_events') }}
+    select * from {{ ref('int_affected_units') }}
 
 ),
 
-affected as (
+events as (
 
-    select * from {{ ref('int_affected_units') }}
+    {{ of_affected(ref('int_events')) }}
 
 ),
 
@@ -42,22 +43,6 @@ activity_rules as (
 listings as (
 
     select * from {{ ref('dim_listed_units') }}
-
-),
-
-events as (
-
-    select all_events.*
-    from all_events
-    {%- if is_incremental() %}
-    where exists (
-        select 1 from affected
-        where
-            affected.tenant_key = all_events.tenant_key
-            and affected.unit_key = all_events.unit_key
-            and all_events.occurred_at between affected.range_start and affected.range_end
-    )
-    {%- endif %}
 
 ),
 

@@ -4,18 +4,19 @@
         'affected_by': 'int_affected_person_days',
         'affected_when': 'kept.tenant_key = affected.tenant_key and kept.person_key = affected.person_key '
             'and kept.activity_date = affected.activity_date',
+        'affected_from': ['activity_date', 'activity_date'],
     },
 ) }}
 
-with events as (
+with affected as (
 
-    select * from {{ ref('fct_events') }}
+    select * from {{ ref('int_affected_person_days') }}
 
 ),
 
-affected as (
+events as (
 
-    select * from {{ ref('int_affected_person_days') }}
+    {{ of_affected(ref('fct_events')) }}
 
 ),
 
@@ -40,12 +41,6 @@ days as (
         max(case when events.listed_as = 'test' then 1 else 0 end) as is_test,
         max(case when events.listed_as = 'bot' then 1 else 0 end) as is_bot
     from events
-    {%- if is_incremental() %}
-    inner join affected
-        on events.tenant_key = affected.tenant_key
-        and events.person_key = affected.person_key
-        and events.activity_date = affected.activity_date
-    {%- endif %}
     group by events.tenant_key, events.person_key, events.activity_date
 
 ),

@@ -4,6 +4,7 @@
         'affected_by': 'int_affected_sessions',
         'affected_when': 'kept.tenant_key = affected.tenant_key and kept.person_key = affected.person_key '
             'and kept.started_at between affected.range_start and affected.range_end',
+        'affected_from': ['started_at', 'range_start'],
     },
 ) }}
 
@@ -28,6 +29,7 @@ to_cut as (
         on events.tenant_key = affected.tenant_key
         and events.person_key = affected.person_key
         and events.occurred_at between affected.range_start and affected.range_end
+    where events.occurred_at >= (select min(affected.range_start) from affected)
     {%- endif %}
 
 ),

@@ -3,17 +3,25 @@
     incremental_strategy='append',
     full_refresh=false,
 ) }}
-{%- set kept = built('fct_events') -%}
+{%- set placed_before = built('fct_events') -%}
+{%- set of_units = {
+    'affected_when': 'kept.tenant_key = affected.tenant_key and kept.unit_key = affected.unit_key '
+        'and kept.occurred_at between affected.range_start and affected.range_end',
+    'affected_from': ['occurred_at', 'range_start'],
+} -%}
 
-with all_events as (
+with affected as (
 
-    select * from {{ ref('int_events') }}
+    select * from {{ ref('int_affected_units') }}
 
 ),
 
-affected as (
+events as (
 
-    select * from {{ ref('int_affected_units') }}
+    select kept.* from {{ ref('int_events') }} as kept
+    {%- if placed_before %}
+    where {{ is_affected(of_units, 'affected') }}
+    {%- endif %}
 
 ),
 
@@ -41,20 +49,6 @@ listings as (
 
 ),
 
-events as (
-
-    select all_events.*
-    from all_events
-    where exists (
-        select 1 from affected
-        where
-            affected.tenant_key = all_events.tenant_key
-            and affected.unit_key = all_events.unit_key
-            and all_events.occurred_at between affected.range_start and affected.range_end
-    )
-
-),
-
 arriving as (
 
     {{ placed('events') }}
@@ -66,23 +60,20 @@ touched as (
     select
         tenant_key,
         person_key,
+        account_key,
         activity_date,
         occurred_at
     from arriving
-    {%- if kept %}
+    {%- if placed_before %}
     union all
     select
         kept.tenant_key,
         kept.person_key,
+        kept.account_key,
         kept.activity_date,
         kept.occurred_at
-    from {{ kept }} as kept
-    where exists (
-        select 1 from affected
-        where affected.tenant_key = kept.tenant_key
-            and affected.unit_key = kept.unit_key
-            and kept.occurred_at between affected.range_start and affected.range_end
-    )
+    from {{ placed_before }} as kept
+    where {{ is_affected(of_units, 'affected') }}
     {%- endif %}
 
 ),
@@ -92,11 +83,12 @@ by_day as (
     select
         tenant_key,
         person_key,
+        account_key,
         activity_date,
         min(occurred_at) as first_at,
         max(occurred_at) as last_at
     from touched
-    group by tenant_key, person_key, activity_date
+    group by tenant_key, person_key, account_key, activity_date
 
 )
 

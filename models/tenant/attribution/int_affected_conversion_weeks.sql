@@ -1,6 +1,6 @@
-with days as (
+with affected as (
 
-    select * from {{ ref('int_affected_days') }}
+    select * from {{ ref('int_affected_weeks') }}
 
 ),
 
@@ -20,17 +20,15 @@ lookbacks as (
 
 ),
 
--- a visit is credited for what comes up to its lookback later; a week begins up to six days before its last day, and where a
--- tenant moves to another time zone, a later event may have an earlier date
+-- a visit is credited for what comes up to its lookback later
 weeks as (
 
     select
-        days.tenant_key,
-        min(days.activity_date) - 8 as first_week,
-        max(days.activity_date) + cast(coalesce(max(lookbacks.days), 0) as integer) + 2 as last_week
-    from days
-    left join lookbacks on days.tenant_key = lookbacks.tenant_key
-    group by days.tenant_key
+        affected.tenant_key,
+        affected.first_week,
+        affected.last_week + cast(coalesce(lookbacks.days, 0) as integer) as last_week
+    from affected
+    left join lookbacks on affected.tenant_key = lookbacks.tenant_key
 
 )
 

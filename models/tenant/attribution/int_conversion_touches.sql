@@ -4,12 +4,19 @@
         'affected_by': 'int_affected_conversion_weeks',
         'affected_when': 'kept.tenant_key = affected.tenant_key '
             'and kept.week_start between affected.first_week and affected.last_week',
+        'affected_from': ['week_start', 'first_week'],
     },
 ) }}
 
-with conversions as (
+with affected as (
 
-    select * from {{ ref('fct_conversions') }}
+    select * from {{ ref('int_affected_conversion_weeks') }}
+
+),
+
+conversions as (
+
+    {{ of_affected(ref('fct_conversions')) }}
 
 ),
 
@@ -25,51 +32,32 @@ person_days as (
 
 ),
 
-affected as (
-
-    select * from {{ ref('int_affected_conversion_weeks') }}
-
-),
-
-in_reach as (
-
-    select conversions.*
-    from conversions
-    {%- if is_incremental() %}
-    where exists (
-        select 1 from affected
-        where affected.tenant_key = conversions.tenant_key
-            and conversions.week_start between affected.first_week and affected.last_week
-    )
-    {%- endif %}
-
-),
-
 -- the session of the conversion itself counts in any case
 touches as (
 
     select
-        in_reach.tenant_key,
-        in_reach.conversion,
-        in_reach.unit_key,
-        in_reach.event_key,
-        in_reach.week_start,
-        in_reach.value_minor,
+        conversions.tenant_key,
+        conversions.conversion,
+        conversions.unit_key,
+        conversions.event_key,
+        conversions.week_start,
+        conversions.value_minor,
         sessions.source,
         sessions.started_at
-    from in_reach
+    from conversions
     inner join sessions
-        on in_reach.tenant_key = sessions.tenant_key
-        and in_reach.person_key = sessions.person_key
-        and in_reach.occurred_at >= sessions.started_at
+        on conversions.tenant_key = sessions.tenant_key
+        and conversions.person_key = sessions.person_key
+        and conversions.occurred_at >= sessions.started_at
     left join person_days
         on sessions.tenant_key = person_days.tenant_key
         and sessions.person_key = person_days.person_key
         and sessions.session_date = person_days.activity_date
     where
-        in_reach.occurred_at <= sessions.ended_at
+        conversions.occurred_at <= sessions.ended_at
         or (
-            {{ microseconds_between('sessions.started_at', 'in_reach.occurred_at') }} <= in_reach.lookback_days * 86400000000
+            {{ microseconds_between('sessions.started_at', 'conversions.occurred_at') }}
+            <= conversions.lookback_days * 86400000000
             and person_days.excluded_as is null
         )
 

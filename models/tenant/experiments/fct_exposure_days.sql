@@ -3,12 +3,19 @@
     meta={
         'affected_by': 'int_affected_days',
         'affected_when': 'kept.tenant_key = affected.tenant_key and kept.activity_date = affected.activity_date',
+        'affected_from': ['activity_date', 'activity_date'],
     },
 ) }}
 
-with events as (
+with affected as (
 
-    select * from {{ ref('fct_events') }}
+    select * from {{ ref('int_affected_days') }}
+
+),
+
+events as (
+
+    {{ of_affected(ref('fct_events')) }}
 
 ),
 
@@ -26,13 +33,7 @@ variants as (
 
 person_days as (
 
-    select * from {{ ref('fct_person_days') }}
-
-),
-
-affected as (
-
-    select * from {{ ref('int_affected_days') }}
+    {{ of_affected(ref('fct_person_days')) }}
 
 ),
 
@@ -51,11 +52,6 @@ exposures as (
         and events.event_name = experiments.exposure_event
         and events.occurred_at >= experiments.starts_at
         and events.occurred_at < experiments.ends_at
-    {%- if is_incremental() %}
-    inner join affected
-        on events.tenant_key = affected.tenant_key
-        and events.activity_date = affected.activity_date
-    {%- endif %}
     where {{ json_property('events.properties', 'experiments.experiment_property') }} = experiments.experiment
 
 ),

@@ -3,24 +3,25 @@
     meta={
         'affected_by': 'int_affected_days',
         'affected_when': 'kept.tenant_key = affected.tenant_key and kept.activity_date = affected.activity_date',
+        'affected_from': ['activity_date', 'activity_date'],
     },
 ) }}
 
-with events as (
+with affected as (
 
-    select * from {{ ref('fct_events') }}
+    select * from {{ ref('int_affected_days') }}
+
+),
+
+events as (
+
+    {{ of_affected(ref('fct_events')) }}
 
 ),
 
 person_days as (
 
-    select * from {{ ref('fct_person_days') }}
-
-),
-
-affected as (
-
-    select * from {{ ref('int_affected_days') }}
+    {{ of_affected(ref('fct_person_days')) }}
 
 ),
 
@@ -38,11 +39,6 @@ feature_days as (
         on events.tenant_key = person_days.tenant_key
         and events.person_key = person_days.person_key
         and events.activity_date = person_days.activity_date
-    {%- if is_incremental() %}
-    inner join affected
-        on events.tenant_key = affected.tenant_key
-        and events.activity_date = affected.activity_date
-    {%- endif %}
     where events.feature is not null and person_days.is_active
     group by events.tenant_key, events.person_key, events.activity_date, person_days.week_start, events.feature
 

@@ -1,20 +1,22 @@
 {{ config(
     materialized='incremental',
     meta={
-        'affected_by': 'int_affected_tenants',
-        'affected_when': 'kept.tenant_key = affected.tenant_key',
+        'affected_by': 'int_affected_weeks',
+        'affected_when': 'kept.tenant_key = affected.tenant_key '
+            'and kept.week_start between affected.first_week and affected.last_week',
+        'affected_from': ['week_start', 'first_week'],
     },
 ) }}
 
 with affected as (
 
-    select * from {{ ref('int_affected_tenants') }}
+    select * from {{ ref('int_affected_weeks') }}
 
 ),
 
 feature_days as (
 
-    {{ of_affected_tenants(ref('fct_person_feature_days')) }}
+    {{ of_affected(ref('fct_person_feature_days')) }}
 
 ),
 

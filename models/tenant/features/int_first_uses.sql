@@ -14,13 +14,13 @@ with affected as (
 
 feature_days as (
 
-    {{ of_affected_tenants(ref('fct_person_feature_days')) }}
+    {{ of_affected(ref('fct_person_feature_days')) }}
 
 ),
 
 persons as (
 
-    {{ of_affected_tenants(ref('dim_persons')) }}
+    {{ of_affected(ref('dim_persons')) }}
 
 ),
 

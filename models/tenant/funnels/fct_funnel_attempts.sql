@@ -3,9 +3,10 @@
 {{ config(
     materialized='incremental',
     meta={
-        'affected_by': 'int_affected_funnel_weeks',
+        'affected_by': 'int_affected_attempts',
         'affected_when': 'kept.tenant_key = affected.tenant_key and kept.funnel = affected.funnel '
-            'and kept.week_start between affected.first_week and affected.last_week',
+            'and kept.subject_key = affected.subject_key and kept.week_start between affected.first_week and affected.last_week',
+        'affected_from': ['week_start', 'first_week'],
     },
 ) }}
 
@@ -23,7 +24,7 @@ funnels as (
 
 affected as (
 
-    select * from {{ ref('int_affected_funnel_weeks') }}
+    select * from {{ ref('int_affected_attempts') }}
 
 ),
 
@@ -40,7 +41,9 @@ in_order as (
     inner join affected
         on events.tenant_key = affected.tenant_key
         and events.funnel = affected.funnel
+        and events.subject_key = affected.subject_key
         and events.activity_date >= affected.first_week - 2
+    where events.activity_date >= (select min(affected.first_week) - 2 from affected)
     {%- endif %}
 
 ),
@@ -64,6 +67,7 @@ entries as (
     inner join affected
         on in_order.tenant_key = affected.tenant_key
         and in_order.funnel = affected.funnel
+        and in_order.subject_key = affected.subject_key
         and in_order.week_start between affected.first_week and affected.last_week
     {%- endif %}
     where in_order.steps % 2 = 1 or funnels.sequence = 'any'

@@ -3,18 +3,25 @@
     meta={
         'affected_by': 'int_affected_days',
         'affected_when': 'kept.tenant_key = affected.tenant_key and kept.activity_date = affected.activity_date',
+        'affected_from': ['activity_date', 'activity_date'],
     },
 ) }}
 
-with events as (
+with affected as (
 
-    select * from {{ ref('fct_events') }}
+    select * from {{ ref('int_affected_days') }}
+
+),
+
+events as (
+
+    {{ of_affected(ref('fct_events')) }}
 
 ),
 
 person_days as (
 
-    select * from {{ ref('fct_person_days') }}
+    {{ of_affected(ref('fct_person_days')) }}
 
 ),
 
@@ -30,12 +37,6 @@ funnel_steps as (
 
 ),
 
-affected as (
-
-    select * from {{ ref('int_affected_days') }}
-
-),
-
 counted as (
 
     select events.*
@@ -44,9 +45,6 @@ counted as (
         on events.tenant_key = person_days.tenant_key
         and events.person_key = person_days.person_key
         and events.activity_date = person_days.activity_date
-    {%- if is_incremental() %}
-    inner join affected on events.tenant_key = affected.tenant_key and events.activity_date = affected.activity_date
-    {%- endif %}
     where
         events.listed_as is null
         and person_days.excluded_as is null

@@ -8,9 +8,15 @@
     },
 ) }}
 
-with nodes as (
+with affected as (
 
-    select * from {{ ref('int_identity_nodes') }}
+    select * from {{ ref('int_affected_identities') }}
+
+),
+
+nodes as (
+
+    {{ of_affected(ref('int_identity_nodes')) }}
 
 ),
 
@@ -20,38 +26,20 @@ links as (
 
 ),
 
-affected as (
-
-    select * from {{ ref('int_affected_identities') }}
-
-),
-
-in_reach as (
-
-    select nodes.*
-    from nodes
-    {%- if is_incremental() %}
-    inner join affected
-        on nodes.tenant_key = affected.tenant_key
-        and nodes.unit_key = affected.unit_key
-    {%- endif %}
-
-),
-
--- one row per device and user of it; with a device that may join its users, all of them are in reach
+-- one row per device and user of it; with a device that may join its users, all of them are affected
 uses as (
 
     select distinct
-        in_reach.tenant_key,
-        in_reach.unit_key as device_key,
+        nodes.tenant_key,
+        nodes.unit_key as device_key,
         links.user_key,
-        in_reach.neighbours,
-        in_reach.neighbours <= in_reach.max_users_per_device as may_join
-    from in_reach
+        nodes.neighbours,
+        nodes.neighbours <= nodes.max_users_per_device as may_join
+    from nodes
     inner join links
-        on in_reach.tenant_key = links.tenant_key
-        and in_reach.unit_key = links.anonymous_key
-    where not in_reach.is_user
+        on nodes.tenant_key = links.tenant_key
+        and nodes.unit_key = links.anonymous_key
+    where not nodes.is_user
 
 ),
 
@@ -93,13 +81,13 @@ components as (
 placed_users as (
 
     select
-        in_reach.*,
-        coalesce(components.component_key, in_reach.unit_key) as component_key
-    from in_reach
+        nodes.*,
+        coalesce(components.component_key, nodes.unit_key) as component_key
+    from nodes
     left join components
-        on in_reach.tenant_key = components.tenant_key
-        and in_reach.unit_key = components.node_key
-    where in_reach.is_user
+        on nodes.tenant_key = components.tenant_key
+        and nodes.unit_key = components.node_key
+    where nodes.is_user
 
 ),
 
@@ -125,20 +113,20 @@ users as (
 devices as (
 
     select
-        in_reach.tenant_key,
-        in_reach.unit_key,
-        in_reach.is_user,
-        case when uses.may_join then min(users.component_key) else in_reach.unit_key end as component_key,
+        nodes.tenant_key,
+        nodes.unit_key,
+        nodes.is_user,
+        case when uses.may_join then min(users.component_key) else nodes.unit_key end as component_key,
         case when uses.may_join and count(distinct users.person_key) = 1 then min(users.person_key) end as person_key,
-        in_reach.adjacency
-    from in_reach
+        nodes.adjacency
+    from nodes
     inner join uses
-        on in_reach.tenant_key = uses.tenant_key
-        and in_reach.unit_key = uses.device_key
+        on nodes.tenant_key = uses.tenant_key
+        and nodes.unit_key = uses.device_key
     left join users
         on uses.tenant_key = users.tenant_key
         and uses.user_key = users.unit_key
-    group by in_reach.tenant_key, in_reach.unit_key, in_reach.is_user, in_reach.adjacency, uses.may_join
+    group by nodes.tenant_key, nodes.unit_key, nodes.is_user, nodes.adjacency, uses.may_join
 
 ),
 

@@ -4,18 +4,22 @@
         'affected_by': 'int_event_changes',
         'affected_when': 'kept.tenant_key = affected.tenant_key and kept.user_key = affected.unit_key '
             'and kept.linked_on = cast(affected.first_at as date)',
+        'affected_from': ['linked_on', 'cast(first_at as date)'],
     },
 ) }}
 
-with events as (
+with affected as (
 
-    select * from {{ ref('int_events') }}
+    select * from {{ ref('int_event_changes') }}
 
 ),
 
-changes as (
+events as (
 
-    select * from {{ ref('int_event_changes') }}
+    select * from {{ ref('int_events') }}
+    {%- if is_incremental() %}
+    where occurred_at >= (select cast(cast(min(first_at) as date) as timestamp) from affected)
+    {%- endif %}
 
 ),
 
@@ -32,6 +36,12 @@ linking as (
 
 ),
 
+in_reach as (
+
+    {{ of_affected('linking') }}
+
+),
+
 links as (
 
     select
@@ -40,15 +50,7 @@ links as (
         anonymous_key,
         linked_on,
         min(occurred_at) as first_at
-    from linking
-    {%- if is_incremental() %}
-    where exists (
-        select 1 from changes
-        where changes.tenant_key = linking.tenant_key
-            and changes.unit_key = linking.user_key
-            and cast(changes.first_at as date) = linking.linked_on
-    )
-    {%- endif %}
+    from in_reach
     group by tenant_key, user_key, anonymous_key, linked_on
 
 )

@@ -14,13 +14,13 @@ with affected as (
 
 person_days as (
 
-    {{ of_affected_tenants(ref('fct_person_days')) }}
+    {{ of_affected(ref('fct_person_days')) }}
 
 ),
 
 persons as (
 
-    {{ of_affected_tenants(ref('dim_persons')) }}
+    {{ of_affected(ref('dim_persons')) }}
 
 ),
 
