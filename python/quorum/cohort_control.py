@@ -127,7 +127,7 @@ def maps(
             before = max((day for day in known if day < start), default=None)
             resting = cohort_map.resting(history.before(start))
             reasons = cohort_map.choose(
-                map(_member, members),
+                [_member(row) for row in members],
                 hierarchy,
                 least,
                 known[before] if before else frozenset(),

@@ -9,8 +9,8 @@ It is learnt from the registry, and from answers that were given before, and fro
 give nobody away is in docs/privacy-model.md.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,7 +22,8 @@ RUNGS = ((0, 0, 0), (0, 0, 1), (0, 0, 2), (0, 1, 2), (0, 2, 2), (1, 2, 2))
 
 KEEP = Fraction(4, 5)  # of the contributors that a new atom needs: fewer, and one that was in force goes
 PATIENCE = 4  # tries in a row that fail, until an atom rests
-REST = 26  # answered periods that it rests for
+FAINT = Fraction(1, 4)  # of a try, where nothing passed at all, as before the first events come
+REST = 26  # periods in which something passed that it rests for
 
 Labels = tuple[str, ...]  # one per attribute
 
@@ -91,7 +92,7 @@ def key(labels: Labels) -> str:
 
 
 def choose(
-    members: Iterable[Member],
+    members: Collection[Member],
     hierarchy: Hierarchy,
     least: int,
     before: AbstractSet[str] = frozenset(),
@@ -153,13 +154,16 @@ def cohorts_of(labels: Labels, hierarchy: Hierarchy) -> list[str]:
 def resting(history: Sequence[Period]) -> frozenset[str]:
     """Return the atoms that rest after the answered periods (oldest first): ``PATIENCE`` tries in a row have failed.
 
-    A period in which an atom is withheld in transition, or is not in the map, is no try.
+    A period in which an atom is withheld in transition, or is not in the map, is no try. While nothing passes, rests do
+    not end: so where the wider atoms fail too, all come together in the end.
     """
-    failed: Counter[str] = Counter()
+    failed: dict[str, Fraction] = defaultdict(Fraction)
     since: dict[str, int] = {}
-    for number, period in enumerate(history, start=1):
+    fruitful = 0
+    for period in history:
+        fruitful += bool(period.passed)
         for atom in period.atoms & period.tried:
-            failed[atom] = 0 if atom in period.passed else failed[atom] + 1
-            if failed[atom] == PATIENCE:
-                since[atom], failed[atom] = number, 0
-    return frozenset(atom for atom, number in since.items() if len(history) - number < REST) - {EVERYTHING.key}
+            failed[atom] = Fraction(0) if atom in period.passed else failed[atom] + (1 if period.passed else FAINT)
+            if failed[atom] >= PATIENCE:
+                since[atom], failed[atom] = fruitful, Fraction(0)
+    return frozenset(atom for atom, then in since.items() if fruitful - then < REST) - {EVERYTHING.key}

@@ -4,7 +4,7 @@ Which groups are eligible is known once an answer is in the ledger. Their sizes 
 then, where nothing else in dbt may read the bounded cells.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import duckdb
@@ -12,8 +12,10 @@ import pyarrow as pa
 
 from quorum import warehouse
 from quorum.bounding import COUNT
+from quorum.errors import QuorumError
 from quorum.ledger import Answer
 from quorum.measurement import ATOM
+from quorum.runner import Dbt
 from quorum.workspace import Workspace
 
 GROUPS = pa.schema(
@@ -32,7 +34,23 @@ GROUPS = pa.schema(
 )
 
 
-def record(workspace: Workspace, answers: Iterable[Answer]) -> bool:
+def check(workspace: Workspace, dbt: Dbt, answers: Iterable[Answer], progress: Callable[[str], None]) -> None:
+    """Hold what was answered to its guarantees; until that passes, no night gets as far as publishing.
+
+    Raises QuorumError that names the tests that failed.
+    """
+    if not _record(workspace, answers):
+        return
+    progress("checking the cohorts")
+    try:
+        dbt.build("cohort_quality", "cross_tenant")
+    except QuorumError as error:
+        raise QuorumError(f"nothing is published, for a cohort breaks its guarantees: {error}") from error
+    with warehouse.opened(workspace, "cross_tenant") as connection:
+        connection.execute("update measured_groups set is_checked = true")
+
+
+def _record(workspace: Workspace, answers: Iterable[Answer]) -> bool:
     """Write ``measured_groups`` where an answer over the present cells is not in it; tell whether any is unchecked.
 
     A night that was killed after it answered is made good by the next one, before that measures anything else.
@@ -58,12 +76,6 @@ def record(workspace: Workspace, answers: Iterable[Answer]) -> bool:
         elif not known:
             return False
         return bool(warehouse.rows(connection, "select 1 from measured_groups where not is_checked limit 1"))
-
-
-def passed(workspace: Workspace) -> None:
-    """Write down that the tests have passed over all that is measured."""
-    with warehouse.opened(workspace, "cross_tenant") as connection:
-        connection.execute("update measured_groups set is_checked = true")
 
 
 def _groups(connection: duckdb.DuckDBPyConnection, answer: Answer, period: dict[str, Any]) -> list[dict[str, Any]]:

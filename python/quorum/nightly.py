@@ -31,7 +31,6 @@ from quorum import (
     warehouse,
 )
 from quorum.audit import AuditLog
-from quorum.errors import QuorumError
 from quorum.forgetting import Forgotten
 from quorum.keyring import Keyring
 from quorum.ledger import Answer
@@ -202,7 +201,7 @@ class _Night:
 
     def answer(self) -> None:
         """Answer the private releases that are due, within their budgets."""
-        self._check_cohorts()  # what a night that was killed has answered
+        self.check_cohorts()  # what a night that was killed has answered
         # before the first file there is nothing to ask about, and an answer would stand for good
         due = self._due() if self.report.rows["files"] else []
         if due:
@@ -213,23 +212,15 @@ class _Night:
             for outcome in self.report.outcomes:
                 if outcome.refused is not None:
                     self._audit.refused("run", outcome.refused)
-            self._check_cohorts()
+            self.check_cohorts()
         self._audit.charges(self._ledger)
         release.write_answers(self.workspace, self._answers(), self.report.outcomes)
         benchmark_catalog.write(self.workspace, self._rules.policies, key_sets(self.workspace))
         self._progress("building the benchmark marts")
         self._dbt.build("released", "released")
 
-    def _check_cohorts(self) -> None:
-        """Hold what was answered to its guarantees, by what is exact; until that passes, no night publishes."""
-        if not cohort_quality.record(self.workspace, self._answers()):
-            return
-        self._progress("checking the cohorts")
-        try:
-            self._dbt.build("cohort_quality", "cross_tenant")
-        except QuorumError as error:
-            raise QuorumError(f"nothing is published, for a cohort breaks its guarantees: {error}") from error
-        cohort_quality.passed(self.workspace)
+    def check_cohorts(self) -> None:
+        cohort_quality.check(self.workspace, self._dbt, self._answers(), self._progress)
 
     def _answers(self) -> list[Answer]:
         return [answer for spec in self._rules.policies.specs for answer in self._ledger.answers(spec.name)]

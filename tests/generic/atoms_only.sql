@@ -1,6 +1,12 @@
 {#- Each group is one atom of the map (`members`: period_start, tenant_key, cohort_key), and nobody of it is in another one too. -#}
 {% test atoms_only(model, members) %}
-    with members as (
+    with cohorts as (
+
+        select * from {{ model }}
+
+    ),
+
+    members as (
 
         select * from {{ members }}
 
@@ -30,6 +36,6 @@
     )
 
     select 1 as violation
-    from {{ model }} as cohorts
+    from cohorts
     anti join sound using (period_start, cohort_key)
 {% endtest %}
