@@ -1,5 +1,5 @@
-{#- The unions of atoms that may be measured beside the atoms, each with the labels that it is known by. An atom that is wider than
-    a union's labels is in none of that level: of a whole sector, no industry is known. -#}
+{#- The unions of atoms that may be measured beside the atoms, by the labels that they look at. An atom that is
+    wider than those is in none of that level: of a whole sector, no industry is known. -#}
 {%- set levels = {
     'industry': {'industry': 'industry'},
     'sector': {'industry': 'sector'},

@@ -1,5 +1,5 @@
--- Every attribute has a parent for the values that no row names, so that each tenant has a place; and no parent is a value too, for then
--- one name would mean two cohorts.
+-- Every attribute has a parent for the values that no row names, so that each tenant has a place; and no parent is a value too,
+-- for then one name would mean two cohorts.
 with hierarchies as (
 
     select * from {{ ref('cohort_hierarchies') }}
@@ -8,15 +8,15 @@ with hierarchies as (
 
 attributes as (
 
-    select unnest(['industry', 'region', 'size_band']) as attribute
+    select unnest(['industry', 'region', 'size_band']) as label
 
 ),
 
 without_default as (
 
-    select attributes.attribute
+    select attributes.label as attribute
     from attributes
-    anti join hierarchies on attributes.attribute = hierarchies.attribute and hierarchies.value = '*'
+    anti join hierarchies on attributes.label = hierarchies.attribute and hierarchies.value = '*'
 
 ),
 

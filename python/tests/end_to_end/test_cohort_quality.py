@@ -44,7 +44,7 @@ PLANTED = {
     ),
     "a tenant in two atoms": (
         "insert into cohort_tenants by name select * replace ('*/*/*' as cohort_key) from cohort_tenants "
-        "where cohort_key = 'retail/eu/*' limit 1",
+        f"where cohort_key = 'retail/eu/*' and period_start = '{WEEK}' limit 1",
         "an_eligible_group_is_an_atom_and_atoms_do_not_overlap",
     ),
     "a group that is no atom": (
