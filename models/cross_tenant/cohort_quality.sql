@@ -51,8 +51,8 @@ judged as (
         1 / nullif(cohorts.registered_contributors, 0) as journalist_risk,
         totals.eligible_groups / nullif(totals.eligible_contributors, 0) as marketer_risk,
         cohorts.information_loss,
-        1 - totals.eligible_contributors / nullif(totals.contributors, 0) as withheld_contributors_share,
-        1 - totals.eligible_users / nullif(totals.users, 0) as withheld_users_share
+        (totals.contributors - totals.eligible_contributors) / nullif(totals.contributors, 0) as withheld_contributors_share,
+        (totals.users - totals.eligible_users) / nullif(totals.users, 0) as withheld_users_share
     from measured
     inner join totals using (release, period_start)
     left join cohorts using (period_start, cohort_key)

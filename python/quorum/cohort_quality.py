@@ -63,18 +63,15 @@ def _record(workspace: Workspace, answers: Iterable[Answer]) -> bool:
         periods = warehouse.rows(connection, "select * from release_periods")
         asked = {(period["release"], period["period_start"]): period for period in periods}
         answered = [answer for answer in answers if (answer.slot.release, answer.slot.start) in asked]
-        known = set()
-        if warehouse.has(connection, "measured_groups"):
-            known = {row["answer_id"] for row in warehouse.rows(connection, "select answer_id from measured_groups")}
-        if {answer.id for answer in answered} - known:
+        is_there = warehouse.has(connection, "measured_groups")
+        known = warehouse.rows(connection, "select answer_id from measured_groups") if is_there else []
+        if not is_there or {answer.id for answer in answered} - {group["answer_id"] for group in known}:
             groups = [
                 group
                 for answer in answered
                 for group in _groups(connection, answer, asked[answer.slot.release, answer.slot.start])
             ]
             warehouse.replace(connection, "measured_groups", pa.Table.from_pylist(groups, GROUPS))
-        elif not known:
-            return False
         return bool(warehouse.rows(connection, "select 1 from measured_groups where not is_checked limit 1"))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise, product
 
+import duckdb
 import pytest
 
 from quorum import cohort_map
@@ -201,3 +202,24 @@ def test_what_a_place_loses_grows_from_rung_to_rung() -> None:
     lost = [cohort_map.place(labels, {key}, HIERARCHY).lost for key in cohort_map.cohorts_of(labels, HIERARCHY)]
     assert lost == sorted(set(lost))
     assert (lost[0], lost[-1]) == (Fraction(0), Fraction(1))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "labels"),
+    [
+        ({}, set()),
+        ({("industry", "*"): None}, {"industry"}),
+        ({("region", "uk"): "eu", ("region", "eu"): "emea"}, {"region"}),
+        ({("size_band", "small"): "small"}, {"size_band"}),
+    ],
+)
+def test_a_hierarchy_with_a_hole_or_two_meanings_of_a_name_is_found(
+    wrong: dict[tuple[str, str], str | None], labels: set[str]
+) -> None:
+    sql = (project_directory() / "tests/singular/every_label_has_a_wider_cohort.sql").read_text("utf-8")
+    with duckdb.connect() as connection:
+        connection.execute("create table cohort_hierarchies (attribute text, value text, parent text)")
+        rows = [[*place, parent] for place, parent in ({**shipped().parents, **wrong}).items() if parent]
+        connection.executemany("insert into cohort_hierarchies values (?, ?, ?)", rows)
+        found = connection.execute(sql.replace("{{ ref('cohort_hierarchies') }}", "cohort_hierarchies")).fetchall()
+    assert {label for (label,) in found} == labels

@@ -14,7 +14,7 @@ attributes as (
 
 without_default as (
 
-    select attributes.label as attribute
+    select attributes.label
     from attributes
     anti join hierarchies on attributes.label = hierarchies.attribute and hierarchies.value = '*'
 
@@ -22,13 +22,13 @@ without_default as (
 
 ambiguous as (
 
-    select wider.attribute
+    select wider.attribute as label
     from hierarchies as wider
     semi join hierarchies as narrower on wider.attribute = narrower.attribute and wider.parent = narrower.value
     where wider.parent <> '*'
 
 )
 
-select attribute from without_default
+select label from without_default
 union all
-select attribute from ambiguous
+select label from ambiguous

@@ -1,13 +1,16 @@
 """After each answer its cohorts are held to their guarantees by exact figures, and what breaks one is not published."""
 
 import math
+from collections import defaultdict
 from datetime import date
 from pathlib import Path
 
 import pytest
 
 from quorum import nightly, publish, warehouse
+from quorum.cohort_control import History
 from quorum.errors import QuorumError
+from quorum.ledger import Ledger
 from quorum.workspace import Workspace
 from tests.end_to_end import worlds
 from tests.end_to_end.shared import Night
@@ -101,6 +104,17 @@ def test_risk_and_loss_by_hand(workspace: Workspace) -> None:
         assert loss == pytest.approx(1 / 3 if key == "retail/eu/*" else 0)
         lost = sum(row[2] for each, row in rows.items() if each not in eligible)
         assert withheld == pytest.approx(lost / sum(row[2] for row in rows.values()))
+
+
+def test_the_ledger_alone_gives_each_map_again(workspace: Workspace) -> None:
+    history = History.of(Ledger.open(workspace.ledger_url).answers("feature_usage"))
+    found: dict[date, set[str]] = defaultdict(set)
+    for start, key in worlds.fetch(workspace, "cross_tenant", "select period_start, cohort_key from cohort_maps"):
+        found[start].add(key)
+    assert len(found) == 5, "four weeks, and the one before them"
+    assert history.in_force == found
+    assert [sorted(period.passed) for period in history.before(date.max)][:3] == [[], [], []], "weeks without events"
+    assert history.before(date.max)[3].passed
 
 
 def test_the_operator_sees_the_map_and_its_reasons(workspace: Workspace) -> None:
