@@ -244,7 +244,10 @@ select * from (
             contributors.segment,
             'active_users' as metric,
             cast(null as varchar) as key,
-            sum(periods.count_scale * least(contributors.users, periods.tenant_cap)) as value
+            sum(periods.count_scale * least(contributors.users, periods.tenant_cap)) as value,
+            count(*) as contributors,
+            sum(contributors.users) as users,
+            max(least(contributors.users, periods.tenant_cap)) as largest_weight
         from contributors
         inner join periods on contributors.period_start = periods.period_start
         group by contributors.period_start, contributors.cohort_key, contributors.segment
@@ -257,7 +260,10 @@ select * from (
             segment,
             metric,
             key,
-            sum(value) as value
+            sum(value) as value,
+            null as contributors,
+            null as users,
+            null as largest_weight
         from balanced
         group by period_start, cohort_key, segment, metric, key
 
@@ -298,7 +304,11 @@ select * from (
             keyset.segment,
             keyset.metric,
             keyset.key,
-            cast(coalesce(cells.value, 0) as bigint) as value
+            cast(coalesce(cells.value, 0) as bigint) as value,
+            {%- for size in ['contributors', 'users', 'largest_weight'] %}
+            case when keyset.metric = 'active_users' then cast(coalesce(cells.{{ size }}, 0) as bigint) end as {{ size }}
+            {{- ',' if not loop.last }}
+            {%- endfor %}
         from keyset
         left join cells
             on keyset.period_start = cells.period_start

@@ -25,6 +25,8 @@ atoms as (
         members.cohort_industry,
         members.cohort_region,
         members.cohort_size_band,
+        members.cohort_sector,
+        members.cohort_wider_region,
         transitions.cohort_key is not null as is_in_transition
     from members
     semi join periods on members.period_start = periods.period_start

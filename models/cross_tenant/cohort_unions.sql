@@ -1,5 +1,11 @@
-{#- The unions of atoms that are measured beside the atoms, by the attributes that they look at. -#}
-{%- set levels = {'industry': ['industry'], 'all': []} -%}
+{#- The unions of atoms that may be measured beside the atoms, by the labels that they look at. An atom that is
+    wider than those is in none of that level: of a whole sector, no industry is known. -#}
+{%- set levels = {
+    'industry': {'industry': 'industry'},
+    'sector': {'industry': 'sector'},
+    'wider_region': {'region': 'wider_region'},
+    'all': {},
+} -%}
 {%- set attributes = ['industry', 'region', 'size_band'] -%}
 
 with atoms as (
@@ -25,14 +31,19 @@ unions as (
         period_start,
         '{{ level }}' as cohort_level,
         {%- for attribute in attributes %}
-        {{ 'cohort_' ~ attribute if attribute in looked_at else "'*' as cohort_" ~ attribute }},
+        {{ 'cohort_' ~ looked_at[attribute] if attribute in looked_at else "'*'" }} as cohort_{{ attribute }},
         {%- endfor %}
         cohort_key as atom_key,
         is_in_transition
     from atoms
-    {%- for attribute in looked_at %}
-    {{ 'where' if loop.first else 'and' }} cohort_{{ attribute }} <> '*'
-    {%- endfor %}
+    where
+        true
+        {%- for label in looked_at.values() %}
+        and cohort_{{ label }} <> '*'
+        {%- endfor %}
+        {%- if level == 'industry' %}
+        and cohort_industry <> cohort_sector
+        {%- endif %}
     {%- endfor %}
 
 ),

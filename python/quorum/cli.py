@@ -191,6 +191,13 @@ def ledger(workspace: Workspace, units: int, create: bool) -> Printed:
     return losses.of_ledger((anchors.create_ledger if create else anchors.known_ledger)(workspace), units)
 
 
+def cohorts(workspace: Workspace) -> Printed:
+    """Show which cohorts there are, why, and how good they are. Exact figures: for the operator alone."""
+    from quorum import cohort_report
+
+    return cohort_report.of_cohorts(workspace)
+
+
 def status(workspace: Workspace) -> Printed:
     """Show what is published, and how fresh each tenant is."""
     return report.of_status(workspace)
@@ -222,5 +229,18 @@ def verify(workspace: Workspace, written_down: str | None, accept_loss: bool) ->
     }
 
 
-for each in (run, backfill, demo, init, simulate, plan, ledger, status, verify, cli_keys.keys, cli_erase.erase):
+for each in (
+    run,
+    backfill,
+    demo,
+    init,
+    simulate,
+    plan,
+    ledger,
+    status,
+    cohorts,
+    verify,
+    cli_keys.keys,
+    cli_erase.erase,
+):
     command(each)

@@ -15,6 +15,7 @@ from quorum import (
     anchors,
     benchmark_catalog,
     bundles,
+    cohort_quality,
     expiry,
     following,
     forgetting,
@@ -32,6 +33,7 @@ from quorum import (
 from quorum.audit import AuditLog
 from quorum.forgetting import Forgotten
 from quorum.keyring import Keyring
+from quorum.ledger import Answer
 from quorum.marts import Published
 from quorum.runner import Dbt
 from quorum.workspace import Workspace
@@ -199,22 +201,29 @@ class _Night:
 
     def answer(self) -> None:
         """Answer the private releases that are due, within their budgets."""
+        self.check_cohorts()  # what a night that was killed has answered
         # before the first file there is nothing to ask about, and an answer would stand for good
         due = self._due() if self.report.rows["files"] else []
         if due:
             self._progress(f"measuring {len(due)} private releases")
-            release_control.write(self.workspace, due)
+            release_control.write(self.workspace, due, self._answers())
             self._dbt.build("cross_tenant", "cross_tenant")
             self.report.outcomes = release.answer(self.workspace, self._ledger, self._rules.policies.budgets, due)
             for outcome in self.report.outcomes:
                 if outcome.refused is not None:
                     self._audit.refused("run", outcome.refused)
+            self.check_cohorts()
         self._audit.charges(self._ledger)
-        answers = [a for spec in self._rules.policies.specs for a in self._ledger.answers(spec.name)]
-        release.write_answers(self.workspace, answers, self.report.outcomes)
+        release.write_answers(self.workspace, self._answers(), self.report.outcomes)
         benchmark_catalog.write(self.workspace, self._rules.policies, key_sets(self.workspace))
         self._progress("building the benchmark marts")
         self._dbt.build("released", "released")
+
+    def check_cohorts(self) -> None:
+        cohort_quality.check(self.workspace, self._dbt, self._answers(), self._progress)
+
+    def _answers(self) -> list[Answer]:
+        return [answer for spec in self._rules.policies.specs for answer in self._ledger.answers(spec.name)]
 
     def _due(self) -> list[release.Due]:
         policies = self._rules.policies

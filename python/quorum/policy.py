@@ -26,7 +26,8 @@ MAX_DELTA = Decimal("1e-7")
 MIN_GATE_Z = Decimal("5.6")
 MAX_TOLERANCE_POINTS = Decimal(6)
 MAX_LOOKBACK_DAYS = 91
-LEVELS = {"all", "industry"}  # of unions of atoms, as models/cross_tenant/cohort_unions.sql makes them
+# of unions of atoms, as models/cross_tenant/cohort_unions.sql makes them
+LEVELS = {"all", "industry", "sector", "wider_region"}
 MAX_BUDGET = {"week": Decimal("0.05"), "quarter": Decimal("0.65"), "year": Decimal("2.6")}
 
 

@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
-from quorum import answers, measurement, mechanisms, warehouse
+from quorum import answers, cohort_control, measurement, mechanisms, warehouse
 from quorum.bounding import Layout
 from quorum.budget import Budget, BudgetExhausted, Cost, Slot
 from quorum.hash_chain import digest
@@ -35,6 +35,11 @@ class Due:
     def lookback_start(self) -> date:
         """The first UTC day whose events count."""
         return self.start - timedelta(days=self.spec.lookback_days)
+
+    @property
+    def previous_start(self) -> date:
+        """The first UTC day of the period before."""
+        return self.start - (self.end - self.start)
 
     @property
     def slot(self) -> Slot:
@@ -98,13 +103,14 @@ def _answer_one(workspace: Workspace, ledger: Ledger, budget: Budget, due: Due) 
     drawn = ledger.eligible(spec.population, slot.period, due.start, gate_map)
     cost = Cost(spec.rho, due.delta_gate if drawn is None else Decimal(0))
     privacy = _privacy(spec, due)  # before anything is spent: it can still be refused
+    kept = privacy | cohort_control.record(workspace, due, cells)
     try:
         reservation = ledger.reserve(slot, cost, budget)
     except BudgetExhausted as exhausted:
         empty = answers.payload(spec, due.layout, due.plan, measurement.refused(cells), is_answered=False)
         return Outcome(due, empty | privacy, exhausted)
     eligible, cohorts = measurement.measure(spec, due.plan, cells, drawn)
-    content = answers.payload(spec, due.layout, due.plan, cohorts, is_answered=True) | privacy
+    content = answers.payload(spec, due.layout, due.plan, cohorts, is_answered=True) | kept
     gate = Gate(gate_map, eligible) if drawn is None else None
     return Outcome(due, ledger.commit(reservation, content, gate).payload)
 

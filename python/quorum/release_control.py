@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from quorum import warehouse
+from quorum import cohort_control, warehouse
+from quorum.ledger import Answer
 from quorum.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -51,14 +52,17 @@ CELLS = pa.schema(
 SEGMENTS = pa.schema([("release", pa.string()), ("segment", pa.string())])
 
 
-def write(workspace: Workspace, due: Sequence["Due"]) -> None:
-    """Write the relations of source ``cross_tenant_control`` (see models/_sources.yml)."""
+def write(workspace: Workspace, due: Sequence["Due"], answers: Sequence[Answer] = ()) -> None:
+    """Write the relations of source ``cross_tenant_control`` (see models/_sources.yml).
+
+    ``answers`` are those that were given before: the cohort maps follow them.
+    """
     periods = [
         {
             "release": each.spec.name,
             "period_start": each.start,
             "period_end": each.end,
-            "previous_start": each.start - (each.end - each.start),
+            "previous_start": each.previous_start,
             "lookback_start": each.lookback_start,
             "tenant_cap": each.spec.tenant_cap,
             "count_scale": each.plan.count_scale,
@@ -105,3 +109,4 @@ def write(workspace: Workspace, due: Sequence["Due"]) -> None:
             ("release_segments", segments, SEGMENTS),
         ):
             warehouse.replace(connection, name, pa.Table.from_pylist(rows, schema))
+    cohort_control.write(workspace, due, answers)

@@ -123,6 +123,7 @@ def render(name: str, found: Mapping[str, Any]) -> str:
         "plan": _plan,
         "ledger": _ledger,
         "status": _status,
+        "cohorts": _cohorts,
         "keys": _keys,
     }
     return words[name](found) if name in words else _pairs(found)
@@ -220,6 +221,13 @@ def _status(found: Mapping[str, Any]) -> str:
         health.headline(tenants),
     ]
     return "\n".join([*head, _table(health.worst(tenants))] if tenants else head)
+
+
+def _cohorts(found: Mapping[str, Any]) -> str:
+    lines = ["Cohorts of the newest period that was measured", _table(found["cohorts"])] if found["cohorts"] else []
+    if found["quality"]:
+        lines += ["", "What was answered with it, exact: not to be shown to anybody else", _table(found["quality"])]
+    return "\n".join(lines or ["nothing is measured since the last erasure: the next answers bring it back"])
 
 
 def _keys(found: Mapping[str, Any]) -> str:

@@ -270,7 +270,7 @@ class TestDigests:
 
 def test_the_levels_are_those_of_the_cohort_map() -> None:
     unions = (PROJECT / "models/cross_tenant/cohort_unions.sql").read_text("utf-8")
-    [levels] = re.findall(r"set levels = (\{.*\}) -%", unions)
+    [levels] = re.findall(r"set levels = (\{.*?\n\}) -%", unions, re.DOTALL)
     assert ast.literal_eval(levels).keys() == LEVELS
 
 
