@@ -132,9 +132,9 @@ def next_start(window: Window, day: date) -> date | None:
     return date(day.year + 1, 1, 1) if window == "year" else None
 
 
-def is_nearly_spent(spent: Decimal, limit: Decimal) -> bool:
-    """Tell whether it is time to warn whoever plans the releases."""
-    return spent >= WARNING_SHARE * limit
+def is_nearly_spent(window: Window, spent: Decimal, limit: Decimal) -> bool:
+    """Tell whether it is time to warn whoever plans the releases; releases are fitted to a week, and use it up."""
+    return window != "week" and spent >= WARNING_SHARE * limit
 
 
 def total(amounts: Iterable[Decimal]) -> Decimal:

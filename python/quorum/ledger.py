@@ -81,7 +81,7 @@ class Usage:
 
     @property
     def warning(self) -> bool:
-        return self.limit is not None and is_nearly_spent(self.spent, self.limit)
+        return self.limit is not None and is_nearly_spent(self.window, self.spent, self.limit)
 
     @classmethod
     def of(cls, window: Window, charges: list[Reservation]) -> Usage:

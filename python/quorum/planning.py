@@ -95,7 +95,7 @@ def _budgets(ledger: Ledger, policies: rules.Policies, due: list[release.Due]) -
                         "asked": asked,
                         "left": max(limit - spent - asked, Decimal(0)),
                         "fits": spent + asked <= limit,
-                        "warning": is_nearly_spent(spent + asked, limit),
+                        "warning": is_nearly_spent(window, spent + asked, limit),
                         "refreshes": next_start(window, day),
                     }
                 )

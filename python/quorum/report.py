@@ -148,7 +148,7 @@ def _run(found: Mapping[str, Any]) -> str:
         "",
         "Released, for whom a loss counts per user of one tenant and period",
         *(
-            [_table(found["releases"])]
+            [_table(_by_release(found["releases"]))]
             if found["releases"]
             else ["  nothing was due: each closed period has its answer"]
         ),
@@ -183,6 +183,18 @@ def _run(found: Mapping[str, Any]) -> str:
             "The master key is a development key in the workspace: set QUORUM_MASTER_KEY before real data comes in.",
         ]
     return "\n".join(lines)
+
+
+def _by_release(releases: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return one row per release; its periods cost the same."""
+    rows = []
+    for name in dict.fromkeys(each["release"] for each in releases):
+        periods = [each for each in releases if each["release"] == name]
+        starts = [str(each["period_start"]) for each in periods]
+        cost = {key: periods[0][key] for key in ("rho", "epsilon", "delta")}
+        counted = f"{len(periods)} of a {periods[0]['period']}"
+        rows.append({"release": name, "periods": counted, "first": min(starts), "last": max(starts), **cost})
+    return rows
 
 
 def _plan(found: Mapping[str, Any]) -> str:

@@ -89,27 +89,25 @@ class TestSeveralUnits:
 
 class TestWarnings:
     def test_at_four_fifths_of_a_window_there_is_one(self, ledger: Ledger) -> None:
-        charge(ledger, MONDAY, Cost(Decimal("0.0399")))
+        charge(ledger, MONDAY, Cost(Decimal("0.05")))  # all of a week, which is there to be used
+        charge(ledger, MONDAY - timedelta(7), Cost(Decimal("0.0019")))
         assert losses.warnings(ledger) == []
-        charge(ledger, MONDAY, Cost(Decimal("0.0001")))
+        charge(ledger, MONDAY - timedelta(7), Cost(Decimal("0.0001")))
         assert losses.warnings(ledger) == [
-            "population users has lost rho 0.0400 of 0.05 in 2026-W13 (80%); "
-            "periods from 2026-03-30 on have a new budget"
+            "population users has lost rho 0.0520 of 0.065 in 2026-Q1 (80%); "
+            "periods from 2026-04-01 on have a new budget"
         ]
 
     def test_it_is_about_the_windows_of_the_newest_period(self, ledger: Ledger) -> None:
         charge(ledger, MONDAY, Cost(Decimal("0.05")))
         charge(ledger, MONDAY - timedelta(7), Cost(Decimal("0.01")))
-        assert windows(losses.warnings(ledger)) == [
-            "2026-W13",
-            "2026-Q1",
-            "lifetime",
-        ]
+        assert windows(losses.warnings(ledger)) == ["2026-Q1", "lifetime"]
         assert losses.warnings(ledger)[-1].endswith("nothing frees a lifetime")
         charge(ledger, MONDAY + timedelta(14), Cost(Decimal("0.001")))
         assert windows(losses.warnings(ledger)) == ["lifetime"]
 
     def test_each_population_has_its_own(self, ledger: Ledger) -> None:
         charge(ledger, MONDAY, Cost(Decimal("0.05")))
+        charge(ledger, MONDAY - timedelta(7), Cost(Decimal("0.01")))
         charge(ledger, MONDAY + timedelta(28), Cost(Decimal("0.01")), "staff")
         assert {line.split()[1] for line in losses.warnings(ledger)} == {"users"}
