@@ -201,26 +201,28 @@ class _Night:
 
     def answer(self) -> None:
         """Answer the private releases that are due, within their budgets."""
-        self.check_cohorts()  # what a night that was killed has answered
+        given = self._answers()
+        self._check(given)  # what a night that was killed has answered
         # before the first file there is nothing to ask about, and an answer would stand for good
         due = self._due() if self.report.rows["files"] else []
         if due:
             self._progress(f"measuring {len(due)} private releases")
-            release_control.write(self.workspace, due, self._answers())
+            release_control.write(self.workspace, due, given)
             self._dbt.build("cross_tenant", "cross_tenant")
             self.report.outcomes = release.answer(self.workspace, self._ledger, self._rules.policies.budgets, due)
             for outcome in self.report.outcomes:
                 if outcome.refused is not None:
                     self._audit.refused("run", outcome.refused)
-            self.check_cohorts()
+            given = self._answers()
         self._audit.charges(self._ledger)
-        release.write_answers(self.workspace, self._answers(), self.report.outcomes)
+        self._check(given)
+        release.write_answers(self.workspace, given, self.report.outcomes)
         benchmark_catalog.write(self.workspace, self._rules.policies, key_sets(self.workspace))
         self._progress("building the benchmark marts")
         self._dbt.build("released", "released")
 
-    def check_cohorts(self) -> None:
-        cohort_quality.check(self.workspace, self._dbt, self._answers(), self._progress)
+    def _check(self, answers: list[Answer]) -> None:
+        cohort_quality.check(self.workspace, self._dbt, answers, self._progress)
 
     def _answers(self) -> list[Answer]:
         return [answer for spec in self._rules.policies.specs for answer in self._ledger.answers(spec.name)]

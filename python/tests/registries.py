@@ -7,7 +7,9 @@ from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from quorum import measurement
+from quorum import cohort_control, measurement
+from quorum.cohort_control import History
+from quorum.cohort_map import ANY, ATTRIBUTES, Hierarchy
 from quorum.measurement import Plan
 from quorum.metrics import Metric
 from tests import rendered
@@ -22,6 +24,7 @@ SPEC = replace(
     segments=SEGMENTS,
     atom_min_contributors=6,
 )
+HIERARCHY = Hierarchy({("region", "x"): "xy", ("region", "y"): "xy", **{(each, ANY): ANY for each in ATTRIBUTES}})
 LAYOUT = SPEC.layout({})
 PLAN = Plan.of(SPEC, LAYOUT)
 
@@ -80,7 +83,8 @@ def published(dice: random.Random, *, all_atoms: bool = False, transitions: bool
         {"period_start": now, "previous_start": before, "atom_min_contributors": 6, "min_tenants": SPEC.min_tenants}
         for before, now in pairwise(WEEKS)
     ]
-    tables: dict[str, list[Row]] = {"dim_tenants": tenants, "release_periods": periods}
+    maps = cohort_control.maps(tenants, WEEKS, HIERARCHY, SPEC.atom_min_contributors, History())
+    tables: dict[str, list[Row]] = {"dim_tenants": tenants, "release_periods": periods, "cohort_maps": maps}
     for name in ("cohort_tenants", "cohort_transitions", "cohort_atoms", "cohort_unions"):
         tables[name] = _built(name, tables)
     users = {

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from quorum import nightly, publish, warehouse
+from quorum import cohort_quality, publish, warehouse
 from quorum.cohort_control import History
 from quorum.errors import QuorumError
 from quorum.ledger import Ledger
+from quorum.runner import Dbt
 from quorum.workspace import Workspace
 from tests.end_to_end import worlds
 from tests.end_to_end.shared import Night
@@ -69,10 +70,11 @@ def execute(workspace: Workspace, *statements: str) -> None:
             connection.execute(statement)
 
 
-def night(workspace: Workspace) -> nightly._Night:
-    found = nightly._Night(workspace, worlds.LAST_DAY, worlds.silent)
-    found.read_rules()
-    return found
+def check(workspace: Workspace, dbt: Dbt | None = None) -> None:
+    releases = worlds.fetch(workspace, "cross_tenant", "select distinct release from release_periods order by release")
+    ledger = Ledger.open(workspace.ledger_url)
+    answers = [answer for (release,) in releases for answer in ledger.answers(release)]
+    cohort_quality.check(workspace, dbt or Dbt(workspace), answers, worlds.silent)
 
 
 def test_the_exact_figures_are_those_of_the_events(workspace: Workspace) -> None:
@@ -126,14 +128,13 @@ def test_the_operator_sees_the_map_and_its_reasons(workspace: Workspace) -> None
 
 def test_a_night_that_answers_nothing_checks_nothing(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[str] = []
-    same = night(workspace)
-    monkeypatch.setattr(same._dbt, "build", lambda stage, _target: steps.append(stage))
-    same.check_cohorts()
+    dbt = Dbt(workspace)
+    monkeypatch.setattr(dbt, "build", lambda stage, _target: steps.append(stage))
+    check(workspace, dbt)
     assert steps == []
     execute(workspace, "drop table measured_groups")  # as where a night was killed right after it answered
-    same.check_cohorts()
-    assert steps == ["cohort_quality"]
-    same.check_cohorts()
+    check(workspace, dbt)
+    check(workspace, dbt)
     assert steps == ["cohort_quality"]
 
 
@@ -148,7 +149,7 @@ def test_a_planted_bug_is_found(name: str, workspace: Workspace) -> None:
     try:
         for _ in range(2):  # nor does the next night publish
             with pytest.raises(QuorumError, match=f"nothing is published.*{test}") as problem:
-                night(workspace).check_cohorts()
+                check(workspace)
             assert "\n" not in str(problem.value)
     finally:
         execute(
