@@ -233,7 +233,7 @@ class TestNothingNew:
     def test_a_week_without_rows_changes_no_row(self, simulated_night: Night, tmp_path: Path) -> None:
         workspace = worlds.copied(simulated_night.workspace, tmp_path / "later")
         report = worlds.run(workspace, worlds.LAST_DAY + timedelta(days=7))
-        assert [outcome.due.start for outcome in report.outcomes] == [worlds.LAST_DAY + timedelta(days=1)]
+        assert {outcome.due.start for outcome in report.outcomes} == {worlds.LAST_DAY + timedelta(days=1)}
         assert relations(workspace) == relations(simulated_night.workspace)
 
 
@@ -241,7 +241,8 @@ class TestAuditLog:
     def test_it_tells_the_night(self, simulated_night: Night) -> None:
         workspace = simulated_night.workspace
         entries = AuditLog(workspace).records()
-        kinds = ["run_started", "policy_changed", "keys_created", *["charged"] * 4, "release_published", "run_ended"]
+        charges = ["charged"] * 4 * 5  # weeks and releases
+        kinds = ["run_started", "policy_changed", "keys_created", *charges, "release_published", "run_ended"]
         assert [entry.kind for entry in entries] == [*kinds, "anchor"]
         assert all(set(entry.facts) == set(KINDS[entry.kind]) for entry in entries)
         facts = {entry.kind: entry.facts for entry in entries}
