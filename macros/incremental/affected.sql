@@ -39,11 +39,16 @@
     {{ return(modules.re.findall('kept\\.(\\w+)', meta['affected_when']) | reject('in', columns) | list | length > 0) }}
 {%- endmacro %}
 
-{#- Whether what is affected begins no later than the relation does. -#}
+{#- Whether what is affected begins no later than the relation does; also where nothing is built yet, and `dbt compile` looks. -#}
 {% macro reaches_back(model, meta, affecting) -%}
     {%- if not meta['affected_from'] -%}
         {{ return(false) }}
     {%- endif -%}
+    {%- for relation in (model, affecting) -%}
+        {%- if adapter.get_relation(relation.database, relation.schema, relation.identifier) is none -%}
+            {{ return(true) }}
+        {%- endif -%}
+    {%- endfor -%}
     {%- set column, beginning = meta['affected_from'] -%}
     {%- set compared = run_query(
         'select (select min(' ~ beginning ~ ') from ' ~ affecting ~ ') <= (select min(' ~ column ~ ') from ' ~ model ~ ')'

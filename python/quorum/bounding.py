@@ -130,6 +130,9 @@ def layout(metrics: Sequence[Metric], key_sets: Mapping[str, Sequence[str]], ten
     squared the least: proportional to its diameter over its wanted error, which is its diameter where none is given.
     """
     shapes = [(metric, *_shape(metric, key_sets)) for metric in metrics if metric.kind not in ("count", "ratio")]
+    if not all(cells for _, _, cells, _ in shapes):  # nothing to measure: `is_empty` says so
+        empty = [Block(m.name, bound, cells, m.low, m.high, most, 1, 0) for m, bound, cells, most in shapes]
+        return Layout(tuple(empty), tenant_cap)
     diameters = [math.sqrt(_distance2(bound, m.low, m.high, most, len(cells))) for m, bound, cells, most in shapes]
     wishes = [
         diameter / float(shape[0].wanted_error) if shape[0].wanted_error else 1.0

@@ -190,6 +190,11 @@ class TestScales:
         assert found.cells == []
         assert found.sensitivity == pytest.approx(found.count_scale)
 
+    def test_no_public_key_is_nothing_to_measure(self) -> None:
+        told = metric("distinct_users", keys="features", max_cells=5)
+        assert layout([told], {"features": []}, 50).is_empty
+        assert not layout([told], {"features": ["a"]}, 50).is_empty
+
     def test_keys_that_nobody_declared_are_told(self) -> None:
         with pytest.raises(BadInput, match="there is no set of keys 'countries'"):
             layout([metric("distinct_users", keys="countries", max_cells=1)], {"features": ["a"]}, 50)

@@ -146,7 +146,8 @@ def test_killed_at_each_step(undisturbed: Undisturbed, tmp_path: Path) -> None:
     assert_made_good(workspace, undisturbed)
 
 
-@pytest.mark.parametrize("kills", [2, *(pytest.param(6, id=f"{n}", marks=pytest.mark.soak) for n in range(10))])
+@pytest.mark.soak
+@pytest.mark.parametrize("kills", [pytest.param(6, id=f"{n}") for n in range(11)])
 def test_killed_at_any_moment(kills: int, undisturbed: Undisturbed, tmp_path: Path) -> None:
     workspace = worlds.copied(undisturbed.before, tmp_path / "workspace")
     for number in range(kills):

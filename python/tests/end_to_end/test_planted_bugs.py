@@ -80,7 +80,7 @@ BUGS = {
         "from edges group by tenant_key, one_key",
     ),
     "a device joins whatever number of users": Bug(
-        "int_identities", "in_reach.neighbours <= in_reach.max_users_per_device as may_join", "true as may_join"
+        "int_identities", "nodes.neighbours <= nodes.max_users_per_device as may_join", "true as may_join"
     ),
     "a group of whatever size is a person": Bug(
         "int_identities",
@@ -94,8 +94,8 @@ BUGS = {
     ),
     "a device is linked by events of other tenants": Bug(
         "int_identities",
-        "on in_reach.tenant_key = links.tenant_key\n        and in_reach.unit_key = links.anonymous_key",
-        "on in_reach.unit_key = links.anonymous_key",
+        "on nodes.tenant_key = links.tenant_key\n        and nodes.unit_key = links.anonymous_key",
+        "on nodes.unit_key = links.anonymous_key",
     ),
     "a shared device is always whoever signed in on it last": Bug(
         "placed",
