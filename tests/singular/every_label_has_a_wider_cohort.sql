@@ -8,27 +8,27 @@ with hierarchies as (
 
 attributes as (
 
-    select unnest(['industry', 'region', 'size_band']) as label
+    select unnest(['industry', 'region', 'size_band']) as attribute_name
 
 ),
 
 without_default as (
 
-    select attributes.label
+    select attributes.attribute_name
     from attributes
-    anti join hierarchies on attributes.label = hierarchies.attribute and hierarchies.value = '*'
+    anti join hierarchies on attributes.attribute_name = hierarchies.attribute and hierarchies.value = '*'
 
 ),
 
 ambiguous as (
 
-    select wider.attribute as label
+    select wider.attribute as attribute_name
     from hierarchies as wider
     semi join hierarchies as narrower on wider.attribute = narrower.attribute and wider.parent = narrower.value
     where wider.parent <> '*'
 
 )
 
-select label from without_default
+select attribute_name from without_default
 union all
-select label from ambiguous
+select attribute_name from ambiguous

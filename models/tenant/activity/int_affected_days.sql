@@ -27,7 +27,7 @@ of_sessions as (
         on events.tenant_key = ranges.tenant_key
         and events.person_key = ranges.person_key
         and events.occurred_at between ranges.range_start and ranges.range_end
-    where events.occurred_at >= (select min(range_start) from {{ ref('int_affected_sessions') }})
+    where events.occurred_at >= (select min(earliest.range_start) from ranges as earliest)
 
 ),
 
