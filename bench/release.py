@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import opendp.prelude as dp
+import yaml
 from numpy.typing import NDArray
 
 from quorum import figures
@@ -26,7 +27,8 @@ from quorum.bounding import Block, Layout
 from quorum.figures import Forms, Vector
 from quorum.measurement import ATOM, Cells, Cohort, Group, Plan, measure
 from quorum.metrics import Metric
-from quorum.policy import Spec
+from quorum.policy import Spec, resolve
+from quorum.settings import project_directory
 
 dp.enable_features("contrib")
 
@@ -41,26 +43,9 @@ METRICS = (
     Metric("funnel", "histogram", "share", keys=tuple(f"s{n}" for n in range(STEPS)), shows="at_least"),
     Metric("minutes", "quantile", "minutes", edges=EDGES, shares=(Decimal("0.5"), Decimal("0.9"))),
 )
-SPEC = Spec(
-    name="bench",
-    population="users",
-    owner="product",
-    unit="one user",
-    period="week",
-    lookback_days=0,
-    segments=(),
-    levels=("all", "industry"),
-    rho_atoms=Decimal("0.02"),
-    rho_parents=Decimal("0.01"),
-    history=1,
-    min_tenants=5,
-    tenant_cap=50,
-    atom_min_contributors=20,
-    delta=Decimal("1e-7"),
-    gate_z=Decimal("5.6"),
-    tolerance_points=Decimal(6),
-    metrics=METRICS,
-)
+# bounds and rho are those of a release that ships
+SHIPPED = yaml.safe_load((project_directory() / "models/release/_release__models.yml").read_text("utf-8"))["models"]
+SPEC = replace(resolve(SHIPPED[0]["config"]["meta"]["release"], {}), metrics=METRICS)
 CAP = SPEC.tenant_cap
 
 

@@ -13,6 +13,7 @@ from quorum.bounding import Block, Layout
 from quorum.measurement import ATOM, Cells, Cohort, Group, Noise, Plan, measure
 from quorum.metrics import Metric
 from quorum.policy import Spec
+from tests import specs
 from tests.bounded_vectors import Unit, Value, vector
 
 FEATURES = tuple(f"feature {n}" for n in range(8))
@@ -28,26 +29,7 @@ METRICS = (
         "minutes", "quantile", "minutes of a user", edges=(0, 5, 10, 20, 60), shares=(Decimal("0.5"), Decimal("0.9"))
     ),
 )
-SPEC = Spec(
-    name="usage",
-    population="users",
-    owner="product",
-    unit="one user",
-    period="week",
-    lookback_days=0,
-    segments=(),
-    levels=("all", "industry"),
-    rho_atoms=Decimal("0.03"),
-    rho_parents=Decimal("0.02"),
-    history=4,
-    min_tenants=5,
-    tenant_cap=50,
-    atom_min_contributors=20,
-    delta=Decimal("1e-7"),
-    gate_z=Decimal("5.6"),
-    tolerance_points=Decimal(6),
-    metrics=METRICS,
-)
+SPEC = replace(specs.SPEC, rho_atoms=Decimal("0.03"), rho_parents=Decimal("0.02"), metrics=METRICS)
 
 Row = Mapping[str, Any]
 Name = tuple[str, ...]  # level, cohort, metric and key of a figure

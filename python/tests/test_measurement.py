@@ -13,31 +13,9 @@ from hypothesis import strategies as st
 from quorum import mechanisms
 from quorum.errors import Refused
 from quorum.measurement import ATOM, Cells, Cohort, Group, Plan, cells_from, eligible_groups, measure, refused
-from quorum.metrics import Metric
-from quorum.policy import Spec
 from quorum.settings import project_directory
+from tests.specs import SPEC
 
-ADOPTION = Metric("adoption", "distinct_users", "a share", keys=("export", "search", "share"), max_cells=3)
-SPEC = Spec(
-    name="usage",
-    population="users",
-    owner="somebody",
-    unit="one user",
-    period="week",
-    lookback_days=0,
-    segments=(),
-    levels=("industry", "all"),
-    rho_atoms=Decimal("0.02"),
-    rho_parents=Decimal("0.01"),
-    history=4,
-    min_tenants=5,
-    tenant_cap=50,
-    atom_min_contributors=20,
-    delta=Decimal("1e-7"),
-    gate_z=Decimal("5.6"),
-    tolerance_points=Decimal(6),
-    metrics=(ADOPTION,),
-)
 LAYOUT = SPEC.layout({})
 PLAN = Plan.of(SPEC, LAYOUT)
 QUORUM = SPEC.quorum * PLAN.count_scale

@@ -99,7 +99,6 @@ users as (
         unit_key,
         is_user,
         component_key,
-        count(*) over (partition by tenant_key, component_key) > max_users_per_person as is_torn,
         case
             when count(*) over (partition by tenant_key, component_key) > max_users_per_person then unit_key
             else first_value(unit_key) over (partition by tenant_key, component_key order by first_at, unit_key)
