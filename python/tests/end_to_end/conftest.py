@@ -25,7 +25,7 @@ def simulated_night(tmp_path_factory: pytest.TempPathFactory) -> Night:
 
     def make(root: Path) -> Night:
         workspace = worlds.simulated(root, days=40)
-        return Night(workspace, worlds.run(workspace))
+        return Night(workspace, worlds.run(workspace, tested=True))
 
     return shared("simulated", tmp_path_factory, make)
 
@@ -36,7 +36,7 @@ def product_night(tmp_path_factory: pytest.TempPathFactory) -> Night:
 
     def make(root: Path) -> Night:
         workspace = worlds.simulated(root, tenants=6, users=25, days=35)
-        return Night(workspace, worlds.build(workspace))
+        return Night(workspace, worlds.build(workspace, tested=True))
 
     return shared("product", tmp_path_factory, make)
 
@@ -56,7 +56,7 @@ def in_batches(tenants: list[History], tmp_path_factory: pytest.TempPathFactory)
 def at_once(in_batches: Night, tmp_path_factory: pytest.TempPathFactory) -> Night:
     """The same files in one night."""
     workspace = worlds.sibling(in_batches.workspace, tmp_path_factory.mktemp("at_once"))
-    return Night(workspace, worlds.build(workspace))
+    return Night(workspace, worlds.build(workspace, tested=True))
 
 
 @pytest.fixture(scope="session")
@@ -72,4 +72,4 @@ def benchmarked_night(tmp_path_factory: pytest.TempPathFactory) -> Night:
     worlds.registered(workspace.root, rows)
     workspace.policy.mkdir(exist_ok=True)
     (workspace.policy / "releases.yml").write_text("releases: {feature_usage: {tolerance_points: 3.2}}")
-    return Night(workspace, worlds.run(workspace))
+    return Night(workspace, worlds.run(workspace, tested=True))

@@ -88,10 +88,10 @@ def test_a_row_waits_for_its_tenant_and_for_its_day(tmp_path: Path) -> None:
             event("globex", "u", "unlisted", worlds.noon(worlds.LAST_DAY)),
         ],
     )
-    first = worlds.build(workspace, tested=False)
+    first = worlds.build(workspace)
     assert first.reasons == {"future_timestamp": 2, "unknown_tenant": 1}
     worlds.registered(tmp_path, [registered("acme"), registered("globex")])
-    second = worlds.build(workspace, tested=False)
+    second = worlds.build(workspace)
     assert second.reasons == {"future_timestamp": 2}
     assert day_of(workspace, "globex") == [(str(worlds.LAST_DAY), 1, 1)]
     third = worlds.build(workspace, worlds.LAST_DAY + 4 * DAY)
@@ -131,7 +131,7 @@ class TestRewriting:
         # two names of one content: while one of them has it, it stays
         path = self.land(workspace, "events", self.row("x", 0), tenant="globex")
         shutil.copyfile(path, path.with_name("copy.jsonl"))
-        assert worlds.build(workspace, tested=False).rows["duplicate"] == 1
+        assert worlds.build(workspace).rows["duplicate"] == 1
         assert day_of(workspace) == [("2024-03-01", 3, 3)]
         assert day_of(workspace, "globex") == [("2024-03-01", 1, 1)]
         self.land(workspace, "events", b | {"event_params": [{"key": "x"}]}, c)

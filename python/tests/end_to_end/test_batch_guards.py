@@ -52,7 +52,7 @@ PLANTED = {
 def followed(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A small world, built."""
     workspace = worlds.simulated(tmp_path_factory.mktemp("batch_guards") / "w")
-    worlds.build(workspace)
+    worlds.build(workspace, tested=True)
     return workspace
 
 

@@ -93,7 +93,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
         "source_format,field,class,action\nrudderstack,user_agent,user_agent,drop\n"
     )
     (workspace.registry / "retention.csv").write_text("tenant_id,class,days\n*,url,30\nacme,ip_address,7\n")
-    return Night(workspace, worlds.build(workspace))
+    return Night(workspace, worlds.build(workspace, tested=True))
 
 
 def landed(night: Night, source_format: str) -> list[dict[str, Any]]:

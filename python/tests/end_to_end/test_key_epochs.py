@@ -222,7 +222,7 @@ class TestKeysCommand:
         handed = worlds.quorum(workspace, "keys", "--tenant=acme-001")
         assert "no bundle that is published opens with it" in handed.output
         worlds.land(workspace, "late.jsonl", [event("umbra-004", "ada", "late", worlds.noon(worlds.LAST_DAY))])
-        assert worlds.run(workspace).published
+        assert worlds.run(workspace, tested=True).published
         release = publish.current(workspace)
         assert release
         return release

@@ -142,7 +142,7 @@ def test_killed_at_each_step(undisturbed: Undisturbed, tmp_path: Path) -> None:
         assert run(workspace, dies_at=point) == -signal.SIGKILL, point
         assert link(workspace) == link(undisturbed.before)
     assert (workspace.published / "next").is_symlink()
-    assert worlds.run(workspace, SECOND_NIGHT).published
+    assert worlds.run(workspace, SECOND_NIGHT, tested=True).published
     assert_made_good(workspace, undisturbed)
 
 

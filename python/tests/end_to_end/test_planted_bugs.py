@@ -138,7 +138,7 @@ def halfway(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         patch.setattr(Dbt, "build", build_less)
         patch.setattr(TenantKeys, "generate", lambda tenant: TenantKeys(tenant, os.urandom(16).hex(), (KEY,), KEY))
         worlds.land(workspace, "0.jsonl", (row for tenant in TENANTS for row in tenant.rows(0)))
-        worlds.build(workspace)
+        worlds.build(workspace, tested=True)
         for batch in (1, 2):
             worlds.land(workspace, f"{batch}.jsonl", (row for tenant in TENANTS for row in tenant.rows(batch)))
         nightly._Night(workspace, worlds.LAST_DAY, worlds.silent).ingest()

@@ -40,7 +40,7 @@ def in_batches(product_night: Night, tmp_path_factory: pytest.TempPathFactory) -
     for batch in range(2):
         for file in files[batch::2]:
             shutil.copy2(file, workspace.landing / "quorum")
-        worlds.build(workspace, tested=False)
+        worlds.build(workspace)
     assert mart(workspace) == expected(workspace) != mart(once)
     shutil.copy2(once.registry / "funnels.csv", workspace.registry)
     worlds.build(workspace)

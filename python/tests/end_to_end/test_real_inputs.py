@@ -124,7 +124,7 @@ class RealNight:
 def night(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RealNight:
     given: Input = request.param
     workspace = worlds.real(given.name, tmp_path_factory.mktemp(given.name))
-    return RealNight(given, workspace, worlds.run(workspace, given.as_of))
+    return RealNight(given, workspace, worlds.run(workspace, given.as_of, tested=True))
 
 
 def people(rows: bytes) -> Iterator[str]:

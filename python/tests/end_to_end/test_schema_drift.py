@@ -142,12 +142,12 @@ def test_batches_in_any_order_and_run_twice_say_the_same(
             with monkeypatch.context() as killed:
                 killed.setattr(landing_queue, "commit", die)
                 with pytest.raises(Killed):
-                    worlds.build(workspace, tested=False)
+                    worlds.build(workspace)
             before = seen(workspace, PROPERTIES)
             worlds.build(workspace)
             assert seen(workspace, PROPERTIES) == before
         else:
-            worlds.build(workspace, tested=False)
+            worlds.build(workspace)
     assert seen(workspace, PROPERTIES) == seen(once, PROPERTIES)
     assert seen(workspace, DRIFTED) == seen(once, DRIFTED)
 

@@ -61,7 +61,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
     workspace = worlds.real("snowplow", tmp_path_factory.mktemp("snowplow"))
     limits = {"max_users_per_device": "10", "max_users_per_person": "10"}
     worlds.registered(workspace.root, [row | limits for row in read(workspace.registry / "tenants.csv")])
-    return Night(workspace, worlds.build(workspace))
+    return Night(workspace, worlds.build(workspace, tested=True))
 
 
 @pytest.fixture(scope="module")

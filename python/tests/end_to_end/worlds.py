@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from click.testing import CliRunner, Result
 
@@ -37,27 +38,27 @@ def simulated(root: Path, **shape: Any) -> Workspace:
     return Workspace(root)
 
 
-def run(workspace: Workspace, as_of: date = LAST_DAY) -> nightly.Report:
-    return nightly.run(workspace, as_of, silent)
-
-
 class _Untested(Dbt):
-    """dbt without its data tests."""
+    """dbt without its data tests, which are a quarter of the work of a small night.
+
+    They are part of each night that several tests share, of the demo, and of all that the console script runs.
+    """
 
     def _invoke(self, command: str, arguments: list[str]) -> Any:
         return super()._invoke(command, [*arguments, *["--exclude-resource-type", "test"] * (command == "build")])
 
 
-def build(workspace: Workspace, as_of: date = LAST_DAY, *, tested: bool = True) -> nightly.Report:
-    """Do the first half of a night, which makes the tenant plane: nothing is released, nothing published.
+def run(workspace: Workspace, as_of: date = LAST_DAY, *, tested: bool = False) -> nightly.Report:
+    """Do a whole night."""
+    with mock.patch.object(nightly, "Dbt", Dbt if tested else _Untested):
+        return nightly.run(workspace, as_of, silent)
 
-    The data tests look at whole relations: where more nights follow, those after the last one see what all have made,
-    and they are a quarter of the work of a small night.
-    """
+
+def build(workspace: Workspace, as_of: date = LAST_DAY, *, tested: bool = False) -> nightly.Report:
+    """Do the first half of a night, which makes the tenant plane: nothing is released, nothing published."""
     workspace.prepare()
-    night = nightly._Night(workspace, as_of, silent)
-    if not tested:
-        night._dbt = _Untested(workspace)
+    with mock.patch.object(nightly, "Dbt", Dbt if tested else _Untested):
+        night = nightly._Night(workspace, as_of, silent)
     night.ingest()
     night.build()
     return night.report
@@ -100,7 +101,8 @@ def land(
     """Write a file of a format, a line for each row."""
     path = workspace.landing / source_format / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{row if isinstance(row, str) else json.dumps(row)}\n" for row in rows))
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(f"{row if isinstance(row, str) else json.dumps(row)}\n" for row in rows)
     return path
 
 
