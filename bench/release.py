@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from quorum import figures
 from quorum.bounding import Block, Layout
 from quorum.figures import Forms, Vector
-from quorum.measurement import ATOM, Cells, Cohort, Group, Plan, measure
+from quorum.measurement import Cells, Cohort, Group, Plan, measure
 from quorum.metrics import Metric
-from quorum.policy import Spec, resolve
+from quorum.policy import ATOM, Spec, resolve
 from quorum.settings import project_directory
 
 dp.enable_features("contrib")
@@ -154,7 +154,7 @@ def released(spec: Spec, layout: Layout, atoms: Array) -> Figures:
     plan = Plan.of(spec, layout)
     groups = {Group(a.key, None): tuple(int(v) for v in row) for a, row in zip(ATOMS, atoms, strict=True)}
     _, cohorts = measure(spec, plan, Cells(ATOMS, PARENTS, (None,), groups))
-    scales = {ATOM: plan.atom_scale, **dict.fromkeys(spec.levels, plan.parent_scale)}
+    scales = plan.scales
     return {
         (row["cohort_level"], row["cohort_key"], row["metric"], str(row["key"])): row["estimate"]
         for row in figures.of_answer(spec.metrics, layout, cohorts, scales)

@@ -15,7 +15,7 @@ import pyarrow as pa
 from quorum import figures, warehouse
 from quorum.bounding import Block, Cell, Layout
 from quorum.budget import Slot
-from quorum.measurement import ATOM, MECHANISM, Plan
+from quorum.measurement import MECHANISM, Plan
 from quorum.metrics import Metric
 from quorum.policy import Spec
 from quorum.workspace import Workspace
@@ -66,7 +66,7 @@ def payload(
     return {
         "metrics": [_plain(asdict(metric)) for metric in spec.metrics],
         "layout": asdict(layout),
-        "scales": {ATOM: plan.atom_scale, **dict.fromkeys(spec.levels, plan.parent_scale)},
+        "scales": plan.scales,
         "cohorts": list(cohorts),
         "mechanism": MECHANISM if is_answered else None,
     }

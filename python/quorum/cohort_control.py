@@ -15,7 +15,8 @@ import pyarrow as pa
 from quorum import cohort_map, warehouse
 from quorum.cohort_map import ATTRIBUTES, Hierarchy, Labels, Member, Period, Place
 from quorum.ledger import Answer
-from quorum.measurement import ATOM, Cells
+from quorum.measurement import Cells
+from quorum.policy import ATOM
 from quorum.workspace import Workspace
 
 if TYPE_CHECKING:

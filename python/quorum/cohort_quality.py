@@ -14,7 +14,7 @@ from quorum import warehouse
 from quorum.bounding import COUNT
 from quorum.errors import QuorumError
 from quorum.ledger import Answer
-from quorum.measurement import ATOM
+from quorum.policy import ATOM
 from quorum.runner import Dbt
 from quorum.workspace import Workspace
 

@@ -132,6 +132,12 @@ def figures(metric: Metric, forms: Forms, vector: Vector) -> list[Figure]:
 
 
 def users_for(metric: Metric, layout: Layout, scale: float, tolerance_points: float) -> int | None:
+    """Return the whole users for ``precise_from``."""
+    users = precise_from(metric, layout, scale, tolerance_points)
+    return None if users is None else math.ceil(users)
+
+
+def precise_from(metric: Metric, layout: Layout, scale: float, tolerance_points: float) -> float | None:
     """Return from how many active users on an atom's figure is precise enough; None where users do not tell.
 
     ``scale`` is the standard deviation of the noise. Cohorts that are reconciled with others need fewer.
@@ -147,7 +153,7 @@ def users_for(metric: Metric, layout: Layout, scale: float, tolerance_points: fl
             spreads.append(vector.sigma(form) / width)
         elif denominator is forms.users:
             spreads.append(_spread(vector, form, denominator, lowest, highest))
-    return math.ceil(100 * Z95 * max(spreads) / tolerance_points) if spreads else None
+    return 100 * Z95 * max(spreads) / tolerance_points if spreads else None
 
 
 def _spread(vector: Vector, form: Array, denominator: Array, lowest: int, highest: int) -> float:

@@ -9,17 +9,15 @@ quorum. The proofs are in docs/privacy-model.md.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from decimal import ROUND_FLOOR, Decimal
 from fractions import Fraction
 from typing import Any
 
 from quorum import mechanisms
 from quorum.bounding import COUNT, Layout
 from quorum.errors import Refused
-from quorum.policy import Spec
+from quorum.policy import ATOM, Spec
 
 MECHANISM = "discrete Gaussian on bounded integers (OpenDP), zCDP"
-ATOM = "atom"
 
 Noise = Callable[[Sequence[int], float], list[int]]
 
@@ -87,12 +85,12 @@ class Plan:
     sensitivity: float
     count_scale: int
     atom_scale: float
-    parent_scale: float  # of each level
+    parent_scales: Mapping[str, float]  # by level
     delta_gate: float
 
     @classmethod
     def of(cls, spec: Spec, layout: Layout) -> "Plan":
-        """Plan the noise; the levels of parents share ``rho_parents``."""
+        """Plan the noise."""
         distance = layout.sensitivity
         atom_scale = mechanisms.gaussian_scale(distance, spec.rho_atoms)
         delta_gate = mechanisms.tail(float(spec.gate_z), atom_scale)
@@ -100,15 +98,20 @@ class Plan:
             raise Refused(
                 f"release {spec.name}: delta is {spec.delta}, and the gate alone takes {delta_gate:.3g}: raise gate_z"
             )
-        # rounded down, so that the levels together cost no more than is charged
-        share = (spec.rho_parents / len(spec.levels)).quantize(Decimal("1e-15"), rounding=ROUND_FLOOR)
         return cls(
             sensitivity=distance,
             count_scale=layout.count_scale,
             atom_scale=atom_scale,
-            parent_scale=mechanisms.gaussian_scale(distance, share),
+            parent_scales={
+                level: mechanisms.gaussian_scale(distance, rho) for level, rho in spec.rho_of_levels.items()
+            },
             delta_gate=delta_gate,
         )
+
+    @property
+    def scales(self) -> dict[str, float]:
+        """The standard deviation of the noise by level, that of atoms included."""
+        return {ATOM: self.atom_scale, **self.parent_scales}
 
     def least_eligible_users(self, spec: Spec) -> int:
         """Return from how many active users on a group is as likely to be eligible as not."""
@@ -154,7 +157,7 @@ def measure(
             _sum((cells.vectors[Group(atom, segment)] for atom in members), len(noisy[0]) if noisy else 0)
             for _, segment, members in unions
         ]
-        vectors = _noisy(noise, sums, plan.parent_scale)
+        vectors = _noisy(noise, sums, plan.parent_scales[level])
         measured += [_measured(*union, vector) for union, vector in zip(unions, vectors, strict=True)]
     return eligible, measured
 

@@ -5,10 +5,11 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from quorum import anchors, figures, losses, mechanisms, nightly, release, rules
+from quorum import anchors, budget_split, figures, losses, mechanisms, nightly, release, rules
 from quorum.budget import WINDOWS, BudgetExhausted, Cost, Slot, is_nearly_spent, label, next_start, total
 from quorum.errors import BadInput
 from quorum.ledger import Ledger
+from quorum.policy import ATOM
 from quorum.runner import Dbt
 from quorum.workspace import Workspace
 
@@ -27,6 +28,7 @@ def plan(workspace: Workspace, as_of: date) -> dict[str, Any]:
         "as_of": as_of,
         "due": [_describe(each) | {"fits": each.slot not in refused} for each in due],
         "budgets": budgets,
+        "split": _split(policies, keys),
         "outruns": _outrun(due, refused),
         "warnings": [
             losses.nearly_spent(
@@ -69,6 +71,27 @@ def _describe(due: release.Due) -> dict[str, Any]:
             for metric in spec.metrics
         ],
     }
+
+
+def _split(policies: rules.Policies, keys: dict[str, list[str]]) -> list[dict[str, Any]]:
+    """Return what each release declares, and what it would get of a week by the errors that all of them want."""
+    rows = []
+    for population, budget in sorted(policies.budgets.items()):
+        theirs = [spec for spec in policies.specs if spec.population == population]
+        found = budget_split.of_a_week(theirs, keys, budget.limits["week"]) if "week" in budget.limits else None
+        for spec in theirs if found else []:
+            levels = found[spec.name] if found else {}
+            rows.append(
+                {
+                    "population": population,
+                    "release": spec.name,
+                    "rho_atoms": spec.rho_atoms,
+                    "rho_parents": spec.rho_parents,
+                    "rho_atoms_by_want": levels[ATOM],
+                    "rho_parents_by_want": total(levels[level] for level in spec.levels),
+                }
+            )
+    return rows
 
 
 def _budgets(ledger: Ledger, policies: rules.Policies, due: list[release.Due]) -> list[dict[str, Any]]:

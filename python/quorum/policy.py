@@ -8,9 +8,9 @@ profile, seed or package can move them.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_FLOOR, Decimal, InvalidOperation
 from typing import Any
 
 from quorum import bounding, metrics
@@ -28,6 +28,7 @@ MAX_TOLERANCE_POINTS = Decimal(6)
 MAX_LOOKBACK_DAYS = 91
 # of unions of atoms, as models/cross_tenant/cohort_unions.sql makes them
 LEVELS = {"all", "industry", "sector", "wider_region"}
+ATOM = "atom"  # the level below them
 MAX_BUDGET = {"week": Decimal("0.05"), "quarter": Decimal("0.65"), "year": Decimal("2.6")}
 
 
@@ -53,6 +54,8 @@ class Spec:
     gate_z: Decimal
     tolerance_points: Decimal
     metrics: tuple[Metric, ...]
+    # from how many users on a figure should be within the tolerance, by level; empty where all are wanted alike
+    wanted_users: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._floor(self.period in MAX_RHO, "period", "day or week")
@@ -63,6 +66,12 @@ class Spec:
             value = getattr(self, name)
             self._floor(value.is_finite() and value > 0, name, "a positive number")
         self._floor({*self.levels} <= LEVELS and len(self.levels) >= 1, "levels", f"among {', '.join(sorted(LEVELS))}")
+        wanted = self.wanted_users
+        self._floor(
+            not wanted or ({ATOM, *self.levels} <= {*wanted} <= {ATOM, *LEVELS} and min(wanted.values()) >= 1),
+            "wanted_users",
+            f"at least 1 for each of {', '.join((ATOM, *self.levels))}",
+        )
         self._floor(self.min_tenants >= MIN_TENANTS, "min_tenants", f"at least {MIN_TENANTS}")
         self._floor(self.quorum >= MIN_QUORUM, "tenant_cap", f"at least {MIN_QUORUM} users for min_tenants together")
         self._floor(self.rho <= MAX_RHO[self.period], "rho", f"at most {MAX_RHO[self.period]} a {self.period}")
@@ -81,6 +90,20 @@ class Spec:
     @property
     def rho(self) -> Decimal:
         return self.rho_atoms + self.rho_parents
+
+    @property
+    def rho_of_levels(self) -> dict[str, Decimal]:
+        """The part of ``rho_parents`` that each level of parents gets.
+
+        Errors at users u fall with u * sqrt(rho), so parts that are inverse to the wanted users make the sum of
+        squared errors the least. Rounded down, so that the levels together cost no more than is charged.
+        """
+        weights = {level: 1 / Decimal(self.wanted_users.get(level, 1)) for level in sorted(self.levels)}
+        whole = sum(weights.values())
+        return {
+            level: (self.rho_parents * weight / whole).quantize(Decimal("1e-15"), rounding=ROUND_FLOOR)
+            for level, weight in weights.items()
+        }
 
     @property
     def quorum(self) -> int:
@@ -140,6 +163,7 @@ def resolve(declared: Mapping[str, Any], override: Mapping[str, Any]) -> Spec:
     for key in ("segments", "levels"):
         values[key] = _names(name, key, declared.get(key, []))
     values.setdefault("lookback_days", 0)
+    values["wanted_users"] = _users(name, declared.get("wanted_users", {}))
     for key, direction in _STRICTER.items():
         if key in override:
             asked = asked_number(name, key, override[key])
@@ -160,6 +184,12 @@ def _names(release: str, key: str, declared: object) -> tuple[str, ...]:
     if len(set(declared)) < len(declared):
         raise BadInput(f"release {release}: {key} must differ")
     return tuple(declared)
+
+
+def _users(release: str, declared: object) -> dict[str, int]:
+    if not isinstance(declared, Mapping) or not all(type(users) is int for users in declared.values()):
+        raise BadInput(f"release {release}: wanted_users must say a whole number of users by level")
+    return {str(level): users for level, users in declared.items()}
 
 
 def asked_number(release: str, key: str, value: object) -> Any:

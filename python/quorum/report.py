@@ -215,6 +215,10 @@ def _plan(found: Mapping[str, Any]) -> str:
             "",
             "and ask of the budgets (rho)",
             _table(found["budgets"]),
+            *(
+                ["", "Split by the errors that the releases want, a week would give", _table(found["split"])]
+                * bool(found["split"])
+            ),
         ]
     )
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from quorum import figures
 from quorum.bounding import Block, Layout
-from quorum.measurement import ATOM, Cells, Cohort, Group, Noise, Plan, measure
+from quorum.measurement import Cells, Cohort, Group, Noise, Plan, measure
 from quorum.metrics import Metric
-from quorum.policy import Spec
+from quorum.policy import ATOM, Spec
 from tests import specs
 from tests.bounded_vectors import Unit, Value, vector
 
@@ -46,7 +46,7 @@ class World:
 
     @property
     def scales(self) -> dict[str, float]:
-        return {ATOM: self.plan.atom_scale, **dict.fromkeys(self.spec.levels, self.plan.parent_scale)}
+        return self.plan.scales
 
     def cohorts(self, noise: Noise, without: frozenset[str] = frozenset()) -> list[dict[str, Any]]:
         """Return the noisy cohorts of one answer; E is all atoms but a few, as the gate has drawn it before."""
@@ -113,4 +113,8 @@ def rounded_normal(seed: int) -> Noise:
 
 def rescaled(plan: Plan, factor: float) -> Plan:
     """Return a plan whose noise is planted wrong."""
-    return replace(plan, atom_scale=plan.atom_scale * factor, parent_scale=plan.parent_scale * factor)
+    return replace(
+        plan,
+        atom_scale=plan.atom_scale * factor,
+        parent_scales={level: scale * factor for level, scale in plan.parent_scales.items()},
+    )

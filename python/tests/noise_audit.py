@@ -17,7 +17,7 @@ from scipy.stats import beta, norm
 
 from quorum import measurement
 from quorum.measurement import Cells, Cohort, Group, Plan
-from quorum.policy import Spec
+from quorum.policy import ATOM, Spec
 
 Array = NDArray[np.float64]
 Vector = Sequence[int]
@@ -27,7 +27,7 @@ CELLS_PER_CALL = 10_000
 
 def copies(vector: Vector, number: int, levels: Sequence[str] = ()) -> Cells:
     """Return cells in which a vector is that of each of many atoms, each its own only union at each level."""
-    atoms = tuple(Cohort(f"a{n}", measurement.ATOM, "i", "r", "s") for n in range(number))
+    atoms = tuple(Cohort(f"a{n}", ATOM, "i", "r", "s") for n in range(number))
     parents = {replace(atom, level=level): frozenset({atom.key}) for level in levels for atom in atoms}
     return Cells(atoms, parents, (None,), {Group(atom.key, None): tuple(vector) for atom in atoms})
 

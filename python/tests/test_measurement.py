@@ -1,7 +1,8 @@
+import itertools
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, astuple, replace
+from dataclasses import asdict, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, ClassVar
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from quorum import mechanisms
 from quorum.errors import Refused
-from quorum.measurement import ATOM, Cells, Cohort, Group, Plan, cells_from, eligible_groups, measure, refused
+from quorum.measurement import Cells, Cohort, Group, Plan, cells_from, eligible_groups, measure, refused
+from quorum.policy import ATOM
 from quorum.settings import project_directory
 from tests.specs import SPEC
 
@@ -136,7 +138,11 @@ class TestParents:
         in_order = [value for vector in VECTORS.values() for value in vector]
         everyone = [VECTORS[LARGE][i] + VECTORS[MEDIUM][i] for i in range(4)]
         industries = [*VECTORS[LARGE], *VECTORS[MEDIUM]]
-        assert calls == [(in_order, PLAN.atom_scale), (everyone, PLAN.parent_scale), (industries, PLAN.parent_scale)]
+        assert calls == [
+            (in_order, PLAN.atom_scale),
+            (everyone, PLAN.scales["all"]),
+            (industries, PLAN.scales["industry"]),
+        ]
 
     def test_without_eligible_atoms_there_is_no_parent(self) -> None:
         eligible, cohorts = measure(SPEC, PLAN, CELLS, frozenset())
@@ -200,13 +206,36 @@ class TestPlan:
         assert PLAN.sensitivity == LAYOUT.sensitivity
         assert PLAN.atom_scale == pytest.approx(PLAN.sensitivity / math.sqrt(2 * 0.02))
         # two levels share the rho of the parents
-        assert PLAN.parent_scale == pytest.approx(PLAN.sensitivity / math.sqrt(2 * 0.005))
+        each = pytest.approx(PLAN.sensitivity / math.sqrt(2 * 0.005))
+        assert PLAN.parent_scales == {"all": each, "industry": each}
         assert PLAN.delta_gate == mechanisms.tail(5.6, PLAN.atom_scale)
+
+    def test_levels_share_by_the_users_that_are_wanted(self) -> None:
+        """No other split of the parents' rho has less error in sum, each in units of what it may be."""
+        wanted = {"atom": 500, "industry": 900, "all": 2700}
+        spec = replace(SPEC, wanted_users=wanted)
+        assert spec.rho_of_levels == {"all": Decimal("0.0025"), "industry": Decimal("0.0075")}
+        plan = Plan.of(spec, LAYOUT)
+        assert plan.atom_scale == PLAN.atom_scale
+        assert plan.scales["all"] == pytest.approx(PLAN.scales["all"] * math.sqrt(2))
+
+        def error(part: float) -> float:
+            shares = {"all": part, "industry": 1 - part}
+            return sum(1 / (shares[level] * wanted[level] ** 2) for level in shares)
+
+        assert error(0.25) == min(error(part / 100) for part in range(1, 100))
+
+    def test_levels_never_cost_more_than_is_charged(self) -> None:
+        for users in itertools.product((1, 3, 7, 10**6), repeat=2):
+            spec = replace(SPEC, wanted_users={"atom": 1, **dict(zip(SPEC.levels, users, strict=True))})
+            parts = spec.rho_of_levels.values()
+            assert SPEC.rho_parents - Decimal("1e-14") < sum(parts) <= SPEC.rho_parents
+            assert min(parts) > 0
 
     def test_a_stricter_gate_fails_less_often(self) -> None:
         strict = Plan.of(replace(SPEC, gate_z=Decimal(7)), LAYOUT)
         assert strict.delta_gate < PLAN.delta_gate / 1000
-        assert astuple(strict)[:-1] == astuple(PLAN)[:-1]
+        assert replace(strict, delta_gate=0) == replace(PLAN, delta_gate=0)
 
     def test_a_delta_that_the_gate_alone_uses_up_is_refused_before_anything_is_spent(self) -> None:
         with pytest.raises(Refused, match=r"release usage: delta is 1E-8, .* raise gate_z$"):

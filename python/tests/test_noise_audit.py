@@ -14,6 +14,7 @@ from quorum import measurement, mechanisms
 from quorum.bounding import Layout
 from quorum.measurement import Cells, Cohort, Group, Noise, Plan, measure
 from quorum.metrics import Metric
+from quorum.policy import ATOM
 from tests import rendered
 from tests.measured_world import SPEC as OF_EACH_KIND
 from tests.measured_world import rescaled
@@ -82,7 +83,7 @@ def test_the_neighbours_are_as_far_apart_as_any_may_be() -> None:
 @pytest.mark.parametrize("number", [TEST // 2, pytest.param(SOAK, marks=pytest.mark.soak)])
 def test_a_whole_answer_gives_away_what_is_charged(number: int) -> None:
     """Atoms and both levels of parents together, by the best test that there is."""
-    scales = (PLAN.atom_scale, PLAN.parent_scale, PLAN.parent_scale)
+    scales = (*PLAN.scales.values(),)
     found = [
         best_statistic(draws(SPEC, PLAN, vector, number, SPEC.levels), BASE, NEIGHBOUR, scales)
         for vector in (BASE, NEIGHBOUR)
@@ -146,7 +147,7 @@ class TestGate:
 
     def shown(self, count: int, number: int) -> float:
         cells = Cells(
-            tuple(Cohort(f"a{n}", measurement.ATOM, "i", "r", "s") for n in range(number)),
+            tuple(Cohort(f"a{n}", ATOM, "i", "r", "s") for n in range(number)),
             {},
             (None,),
             {Group(f"a{n}", None): (count, 0) for n in range(number)},
@@ -179,7 +180,7 @@ class TestParents:
     @staticmethod
     def rest(failing: Vector, number: int, drawn: Callable[[Cells], frozenset[str]] | None = None) -> Array:
         """Return the noisy count of many parents less that of their one eligible atom."""
-        atoms = [Cohort(f"{kind}{n}", measurement.ATOM, str(n), "r", kind) for n in range(number) for kind in "ef"]
+        atoms = [Cohort(f"{kind}{n}", ATOM, str(n), "r", kind) for n in range(number) for kind in "ef"]
         pairs = zip(atoms[::2], atoms[1::2], strict=True)
         cells = Cells(
             tuple(atoms),
@@ -216,7 +217,7 @@ class TestNoReuse:
         plan = Plan.of(spec, layout)
         vector = np.array([10**9, 5, 6, 7])
         cells = copies(vector.tolist(), self.ATOMS, SPEC.levels)
-        scales = np.array([plan.atom_scale, plan.parent_scale, plan.parent_scale])
+        scales = np.array(list(plan.scales.values()))
         everyone = frozenset(group.id for group in cells.groups)
         answers = [
             np.array([cohort["noisy"] for cohort in measure(spec, plan, cells, everyone, noise)[1]], dtype=float)

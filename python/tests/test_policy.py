@@ -256,6 +256,8 @@ class TestDigests:
                 other = 2 * value + 1
             case tuple():
                 other = value[:-1] or ("week_1",) if name != "metrics" else ()
+            case dict():
+                other = dict.fromkeys(("atom", *SPEC.levels), 100)
             case _:
                 other = value + 1 if name == "gate_z" else value / 2
         changed = replace(SPEC, **{name: other})
