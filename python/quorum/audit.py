@@ -29,6 +29,8 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "forgotten": ("blanked_files", "deleted_files", "tenants", "problems"),
     "charged": ("reservation", "population", "release", "period", "period_start", "rho", "delta_gate"),
     "release_published": ("release", "manifest", "bundles", "files", "salt", "inputs"),
+    "bundles_withheld": ("tenant_keys",),  # the gate found fault with their rows
+    "rolled_back": ("release", "instead_of"),
     "refused": ("command", "error", "at"),  # at: the function that refused
     "anchor": ("entries", "head"),  # the ledger as it is now
     "loss_accepted": ("known", "found"),  # entries

@@ -65,10 +65,12 @@ def command(function: Callable[..., Printed]) -> Callable[..., None]:
             click.echo(f"quorum: warning: {warning}", err=True)
         if found.get("outruns"):
             _fail(found["outruns"], Refused.exit_code)
+        for problem in (*found.get("problems", []), *found.get("withheld", [])):
+            click.echo(f"quorum: {problem}", err=True)
         if found.get("problems"):
-            for problem in found["problems"]:
-                click.echo(f"quorum: {problem}", err=True)
             sys.exit(BadInput.exit_code)
+        if found.get("withheld"):
+            sys.exit(Refused.exit_code)
 
     return run
 
@@ -87,12 +89,13 @@ def _fail(message: str, code: int) -> None:
     sys.exit(code)
 
 
+@click.option("--accept-changes", is_flag=True, help="Publish what became fewer or other than in the last release.")
 @as_of_option
-def run(workspace: Workspace, as_of: date) -> Printed:
+def run(workspace: Workspace, as_of: date, accept_changes: bool) -> Printed:
     """Do the nightly job: ingest, build, release, check, publish."""
     from quorum import nightly
 
-    return report.of_run(workspace, nightly.run(workspace, as_of, progress()))
+    return report.of_run(workspace, nightly.run(workspace, as_of, progress(), accept_changes=accept_changes))
 
 
 def _utc_day(_context: click.Context, _parameter: click.Parameter, value: datetime) -> date:
@@ -191,6 +194,18 @@ def ledger(workspace: Workspace, units: int, create: bool) -> Printed:
     return losses.of_ledger((anchors.create_ledger if create else anchors.known_ledger)(workspace), units)
 
 
+@click.option(
+    "--to", "release", metavar="RELEASE", help="Which one; `quorum status` lists them.  [default: the one before]"
+)
+def rollback(workspace: Workspace, release: str | None) -> Printed:
+    """Move readers back to an earlier release; the next run that publishes goes on from there."""
+    from quorum import rollback as earlier
+
+    with workspace.locked():
+        now, instead_of = earlier.to(workspace, release)
+    return {"published": now, "instead_of": instead_of, "open": workspace.published / "current"}
+
+
 def cohorts(workspace: Workspace) -> Printed:
     """Show which cohorts there are, why, and how good they are. Exact figures: for the operator alone."""
     from quorum import cohort_report
@@ -239,6 +254,7 @@ for each in (
     ledger,
     status,
     cohorts,
+    rollback,
     verify,
     cli_keys.keys,
     cli_erase.erase,

@@ -1,42 +1,27 @@
-"""The gate: what has to hold of the marts before anybody may see them. The only importer of great_expectations.
+"""Running expectations over marts. The only importer of great_expectations.
 
-Results are BOOLEAN_ONLY, so a failure names an expectation and a column and never a value.
+Results are BOOLEAN_ONLY, so a failure names an expectation and a column and never a value, and neither do the pages
+that are made of them (Data Docs).
 """
 
 import logging
 import os
+import shutil
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
-from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from quorum.errors import Refused
-from quorum.marts import Relation
-from quorum.policy import MAX_DELTA, MAX_RHO, MAX_TOLERANCE_POINTS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Shapes that an identifier has and a pseudonym, label or figure has not.
-PERSONAL_DATA = (
-    r"[^\s@]+@[^\s@]+\.[^\s@]+",  # e-mail
-    r"\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b",  # IPv4
-    r"\b[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{0,4}){4,}",  # IPv6
-    r"(?<!\d)(?!\d{4}-\d\d-\d\d(?!\d))\+?\d[\d ().-]{8,}\d",  # phone; a date may stand in a label
-)
 COLUMNS = "expect_table_columns_to_match_ordered_list"
-PSEUDONYM = r"^[0-9a-f]{32}$"
-LARGEST_RHO = float(max(MAX_RHO.values()))
-WITHHELD = ("ineligible", "imprecise", "budget")
-PRIVACY = ("rho", "epsilon", "delta", "tolerance_points")
-RANDOM = ("answer_id", "policy_version")  # hexadecimal, in which a pattern may turn up by chance
-# a quantile in the last bin, and a ratio with an unbounded interval, are released without a figure
-ALWAYS_RELEASED = ("users", "active_users", "adopters", "adoption_share")
 
 
 @dataclass(frozen=True)
 class Suite:
-    """The expectations of one mart: its columns in order, and what must hold of its rows."""
+    """The expectations of one relation: its columns in order, and what must hold of its rows."""
 
     mart: str
     columns: tuple[str, ...]
@@ -44,140 +29,83 @@ class Suite:
 
 
 @dataclass(frozen=True)
-class Range:
-    """Where the values of a metric have to lie, ends included; None where it is open."""
+class Failure:
+    """The first expectation that a relation failed, and the columns that it speaks of."""
 
-    metric: str
-    minimum: Decimal | None
-    maximum: Decimal | None
+    mart: str
+    expectation: str
+    about: tuple[str, ...]
+
+    @property
+    def is_of_columns(self) -> bool:
+        """Whether the relation is made otherwise than its contract says, whatever is in it."""
+        return self.expectation == COLUMNS
+
+    def __str__(self) -> str:
+        about = "" if self.is_of_columns else ", ".join(self.about)
+        return f"{self.mart} fails {self.expectation}{f' on {about}' if about else ''}"
 
 
 class Gate:
-    """Checks one mart after the other."""
+    """Checks one relation after the other, and keeps what came of it for the operator's pages."""
 
     def __init__(self) -> None:
-        self._gx = _great_expectations()
+        self._gx = great_expectations()
         context = self._gx.get_context(mode="ephemeral")
         context.variables.progress_bars = {"globally": False}
         asset = context.data_sources.add_pandas("warehouse").add_dataframe_asset("mart")
-        self._mart = asset.add_batch_definition_whole_dataframe("whole")
+        self._whole = asset.add_batch_definition_whole_dataframe("whole")
+        self._checked: dict[str, Any] = {}
 
-    def check(self, suite: Suite, frame: "pd.DataFrame") -> None:
-        """Validate a mart; raises Refused that names the first expectation that failed, and what to do."""
-        expectations = [self._gx.expectations.ExpectTableColumnsToMatchOrderedList(column_list=list(suite.columns))]
+    def check(self, suite: Suite, frame: "pd.DataFrame") -> Failure | None:
+        """Validate a relation, and keep the result for the pages; return the first expectation that failed."""
+        self._checked[suite.mart] = self._validated(suite, frame)
+        return _first_failure(suite, self._checked[suite.mart])
+
+    def recheck(self, suite: Suite, frame: "pd.DataFrame") -> Failure | None:
+        """Validate a part of a relation, and keep nothing of it."""
+        return _first_failure(suite, self._validated(suite, frame))
+
+    def write_pages(self, folder: Path) -> None:
+        """Write Data Docs of all that was checked, in place of those that are there."""
+        from great_expectations.render.renderer import ValidationResultsPageRenderer
+        from great_expectations.render.view import DefaultJinjaPageView
+
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for mart, result in self._checked.items():
+            page = DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(result))
+            (folder / f"{mart}.html").write_text(page, encoding="utf-8")
+
+    def _validated(self, suite: Suite, frame: "pd.DataFrame") -> Any:
+        expected = [self._gx.expectations.ExpectTableColumnsToMatchOrderedList(column_list=list(suite.columns))]
         if len(frame):  # else all that is said of rows holds
-            expectations += suite.of_rows
-        result = self._mart.get_batch({"dataframe": frame}).validate(
-            self._gx.ExpectationSuite(name=suite.mart, expectations=expectations), result_format="BOOLEAN_ONLY"
+            expected += map(copy, suite.of_rows)  # an expectation belongs to one suite only
+        result = self._whole.get_batch({"dataframe": frame}).validate(
+            self._gx.ExpectationSuite(name=suite.mart, expectations=expected), result_format="BOOLEAN_ONLY"
         )
-        failed = [outcome.expectation_config for outcome in result.results if not outcome.success]
-        if failed:
-            # columns that are not there fail all that is said of them
-            first = min(failed, key=lambda config: config.type != COLUMNS)
-            about = ", ".join(_columns_of(first.kwargs)) if first.type != COLUMNS else ""
-            raise Refused(
-                f"{suite.mart} fails {first.type}{f' on {about}' if about else ''}: "
-                "the last release stays; look at the mart in warehouse/ and run again"
-            )
+        for outcome in result.results:
+            if outcome.expectation_config.type == COLUMNS:
+                outcome.result["observed_value"] = list(frame.columns)  # a page asks for their names, which are public
+        return result
 
 
-def _columns_of(arguments: dict[str, Any]) -> list[str]:
+def _first_failure(suite: Suite, result: Any) -> Failure | None:
+    failed = [outcome.expectation_config for outcome in result.results if not outcome.success]
+    if not failed:
+        return None
+    # columns that are not there fail all that is said of them
+    first = min(failed, key=lambda config: config.type != COLUMNS)
+    return Failure(suite.mart, first.type, tuple(_columns_of(first.kwargs)))
+
+
+def _columns_of(arguments: dict[str, Any]) -> Sequence[str]:
     names = [arguments[name] for name in ("column", "column_A", "column_B") if name in arguments]
     return names or list(arguments.get("column_list", ()))
 
 
-def tenant_mart(mart: Relation, ranges: Sequence[Range]) -> Suite:
-    """Return the suite of a tenant's mart: what its contract says, its grain, and where its metrics may lie.
-
-    A text column that ends in ``_key`` is a pseudonym; in any other nothing may look like personal data. A column with
-    both a ``_low`` and a ``_high`` beside it lies between the two.
-    """
-    gxe = _great_expectations().expectations
-    names = [column.name for column in mart.columns]
-    text = [column.name for column in mart.columns if column.data_type == "varchar"]
-    pseudonyms = [name for name in text if name.endswith("_key")]
-    intervals = [name for name in names if {f"{name}_low", f"{name}_high"} <= set(names)]
-    return Suite(
-        mart.name,
-        tuple(names),
-        (
-            gxe.ExpectCompoundColumnsToBeUnique(column_list=list(mart.grain)),
-            *(gxe.ExpectColumnValuesToMatchRegex(column=name, regex=PSEUDONYM) for name in pseudonyms),
-            *(_nothing_personal(name) for name in text if name not in pseudonyms),
-            *(gxe.ExpectColumnValuesToNotBeNull(column=column.name) for column in mart.columns if column.required),
-            *(
-                gxe.ExpectColumnValuesToBeBetween(
-                    column=each.metric, min_value=_float(each.minimum), max_value=_float(each.maximum)
-                )
-                for each in ranges
-            ),
-            *(
-                gxe.ExpectColumnPairValuesAToBeGreaterThanB(
-                    column_A=upper, column_B=lower, or_equal=True, ignore_row_if="either_value_is_missing"
-                )
-                for name in intervals
-                for lower, upper in ((f"{name}_low", name), (name, f"{name}_high"))
-            ),
-        ),
-    )
-
-
-def benchmark_mart(mart: Relation, features: Sequence[str]) -> Suite:
-    """Return the suite of a benchmark mart; it reads noisy data only.
-
-    What is a figure is empty where it is withheld: every number but the privacy parameters and what is public of the
-    error. ``features`` are the public keys that a column ``feature`` may hold.
-    """
-    gxe = _great_expectations().expectations
-    from great_expectations.expectations.row_conditions import Column
-
-    status = Column("status")
-    text = [column.name for column in mart.columns if column.data_type == "varchar" and column.name not in RANDOM]
-    numbers = [column.name for column in mart.columns if column.data_type == "double" and column.name not in PRIVACY]
-    names = [column.name for column in mart.columns]
-    is_figure = "status" in names
-    withheld = [name for name in numbers if is_figure and not name.endswith("_sigma") and name != "error_points"]
-    return Suite(
-        mart.name,
-        tuple(names),
-        (
-            gxe.ExpectCompoundColumnsToBeUnique(column_list=list(mart.grain)),
-            *(_nothing_personal(column) for column in text),
-            *(gxe.ExpectColumnValuesToNotBeNull(column=column.name) for column in mart.columns if column.required),
-            *(
-                gxe.ExpectColumnValuesToBeInSet(column="status", value_set=["released", *WITHHELD])
-                for name in names
-                if name == "status"
-            ),
-            *(
-                gxe.ExpectColumnValuesToBeInSet(column="feature", value_set=list(features))
-                for name in names
-                if name == "feature"
-            ),
-            gxe.ExpectColumnValuesToBeBetween(column="rho", strict_min=True, min_value=0, max_value=LARGEST_RHO),
-            gxe.ExpectColumnValuesToBeBetween(column="delta", strict_min=True, min_value=0, max_value=float(MAX_DELTA)),
-            gxe.ExpectColumnValuesToBeBetween(column="tolerance_points", max_value=float(MAX_TOLERANCE_POINTS)),
-            *(
-                gxe.ExpectColumnValuesToNotBeNull(column=column, row_condition=status == "released")
-                for column in withheld
-                if column in ALWAYS_RELEASED
-            ),
-            *(gxe.ExpectColumnValuesToBeNull(column=column, row_condition=status != "released") for column in withheld),
-        ),
-    )
-
-
-def _nothing_personal(column: str) -> Any:
-    return _great_expectations().expectations.ExpectColumnValuesToNotMatchRegexList(
-        column=column, regex_list=list(PERSONAL_DATA)
-    )
-
-
-def _float(bound: Decimal | None) -> float | None:
-    return None if bound is None else float(bound)
-
-
-def _great_expectations() -> Any:
+def great_expectations() -> Any:
+    """Import the library: it takes seconds, and only who checks a mart needs it."""
     # read when the library is imported: nothing calls home, nothing draws over the terminal
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations

@@ -163,6 +163,11 @@ class Ledger:
             commits = [commit for commit in book.commits if book.slot(commit).release == release]
             return [book.answer(commit) for commit in sorted(commits, key=lambda commit: book.slot(commit).start)]
 
+    def all_answers(self) -> list[Answer]:
+        """Return the answers of all releases, in the order in which they were given."""
+        with self._book() as book:
+            return [book.answer(commit) for commit in book.commits]
+
     def eligible(self, population: str, period: Period, start: date, cohort_map: str) -> frozenset[str] | None:
         """Return the atoms a gate drew, once per population, period and map; None before that."""
         with self._book() as book:

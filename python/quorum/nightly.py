@@ -53,6 +53,7 @@ class Report:
     outcomes: list[release.Outcome] = field(default_factory=list)
     statuses: dict[str, int] = field(default_factory=dict)
     published: str | None = None
+    withheld: dict[str, str] = field(default_factory=dict)  # why, by tenant id
     bundles: int = 0
     waiting: list[str] = field(default_factory=list)
     forgotten: Forgotten | None = None
@@ -60,14 +61,22 @@ class Report:
     head: str = ""  # of both chains, to be written down
 
 
-def run(workspace: Workspace, as_of: date, progress: Progress, rebuild: tuple[date, date] | None = None) -> Report:
+def run(
+    workspace: Workspace,
+    as_of: date,
+    progress: Progress,
+    rebuild: tuple[date, date] | None = None,
+    *,
+    accept_changes: bool = False,
+) -> Report:
     """Do the whole night for one workspace; a failure raises and leaves the last release in place.
 
-    With ``rebuild`` no new files are taken in; those with events between these two UTC days are read again.
+    With ``rebuild`` no new files are taken in; those with events between these two UTC days are read again. With
+    ``accept_changes`` the marts are not held against the last release.
     """
     workspace.prepare()
     with workspace.locked():
-        night = _Night(workspace, as_of, progress, rebuild)
+        night = _Night(workspace, as_of, progress, rebuild, accept_changes=accept_changes)
         with night.audited():
             night.ingest()
             night.build()
@@ -107,9 +116,16 @@ def key_sets(workspace: Workspace) -> dict[str, list[str]]:
 
 class _Night:
     def __init__(
-        self, workspace: Workspace, as_of: date, progress: Progress, rebuild: tuple[date, date] | None = None
+        self,
+        workspace: Workspace,
+        as_of: date,
+        progress: Progress,
+        rebuild: tuple[date, date] | None = None,
+        *,
+        accept_changes: bool = False,
     ) -> None:
         self.workspace = workspace
+        self._accept_changes = accept_changes
         self._rebuild = rebuild
         self.report = Report(as_of)
         self._progress = progress
@@ -248,18 +264,29 @@ class _Night:
         """Check the marts, and move readers to a new release if anything changed."""
         published = Published.of(self._dbt.manifest())
         self._progress("checking the marts")
-        self.report.statuses = gate.check(self.workspace, published, catalog_keys(self.workspace))
+        last = publish.last(self.workspace)
+        checks = gate.Checks(self.workspace, published, last, accept_changes=self._accept_changes)
+        verdict = checks.all(catalog_keys(self.workspace), self._answers())
+        self.report.statuses = verdict.statuses
+        self.report.withheld = self._named(verdict.withheld)
         self._progress("publishing")
         tenants = bundles.of_tenants(self.workspace, self._keyring)
         publication = publish.Publication(self.workspace, published, self._facts())
         try:
-            publication.build(tenants, self._progress)
+            publication.build(tenants, verdict.withheld, self._progress)
             self.report.published = publication.publish()
         except BaseException:
             publication.discard()
             raise
         self.report.bundles = len(tenants)
         self._record_release()
+
+    def _named(self, withheld: dict[str, str]) -> dict[str, str]:
+        """Name the tenants whose new bundles are withheld, in the audit log by key."""
+        if withheld:
+            self._audit.append("bundles_withheld", tenant_keys=sorted(withheld))
+        names = {keys.tenant_key: tenant for tenant, keys in self._keyring.tenants().items()}
+        return {names[tenant_key]: reason for tenant_key, reason in withheld.items()}
 
     def _record_release(self) -> None:
         """Write the current release into the audit log; also one that a killed run could not."""

@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from quorum import bundles, digests, warehouse
 from quorum.bundles import Bundle
 from quorum.digests import Content
 from quorum.errors import QuorumError, Refused
+from quorum.gate import Last
 from quorum.ledger import Ledger
 from quorum.marts import Published, Relation
 from quorum.warehouse import quoted
@@ -52,11 +53,7 @@ def sweep(workspace: Workspace) -> None:
     for file in (workspace.restricted / "spill").iterdir():
         file.unlink()
     here = current(workspace)
-    kept: list[str] = []
-    name = here.name if here else None
-    while name and len(kept) < KEPT_RELEASES:
-        kept.append(name)
-        name = _previous(workspace, name)
+    kept = chain(workspace, here.name) if here else []
     for folder in (workspace.published / "releases").glob("*"):
         if folder.name not in kept:
             shutil.rmtree(folder)
@@ -65,12 +62,32 @@ def sweep(workspace: Workspace) -> None:
             file.unlink()
 
 
-def _previous(workspace: Workspace, release: str) -> str | None:
+def chain(workspace: Workspace, release: str) -> list[str]:
+    """Return a release and those that were kept before it, the newest first."""
+    names: list[str] = []
+    name: object = release
+    while isinstance(name, str) and len(names) < KEPT_RELEASES and (workspace.published / "releases" / name).is_dir():
+        names.append(name)
+        name = operator_manifest(workspace, name).get("previous")
+    return names
+
+
+def operator_manifest(workspace: Workspace, release: str) -> dict[str, Any]:
+    """Return what the operator's manifest says of a release; nothing where it cannot be read."""
     try:
-        previous = json.loads((workspace.operator_manifests / f"{release}.json").read_text("utf-8"))["previous"]
-    except (OSError, ValueError, KeyError):
-        return None
-    return previous if isinstance(previous, str) else None
+        content = json.loads((workspace.operator_manifests / f"{release}.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def move(workspace: Workspace, release: str) -> None:
+    """Point readers to a release that is on disk, in one step."""
+    link = workspace.published / "next"
+    link.unlink(missing_ok=True)
+    link.symlink_to(Path("releases") / release)
+    link.replace(workspace.published / "current")
+    _sync(workspace.published)
 
 
 class Publication:
@@ -85,12 +102,19 @@ class Publication:
         self._folder = workspace.published / "releases" / self.id
         self._changed = False
 
-    def build(self, tenants: list[Bundle], progress: Progress) -> None:
-        """Write the benchmarks and a bundle for each tenant."""
+    def build(self, tenants: list[Bundle], withheld: Collection[str], progress: Progress) -> None:
+        """Write the benchmarks and a bundle for each tenant; one that is withheld stays as the last release has it."""
         self._folder.mkdir(parents=True)
         with warehouse.attached(self._workspace, "tenant", "released") as source:
             self._benchmarks(source)
-            self._bundles(source, tenants, progress)
+            self._bundles(source, [bundle for bundle in tenants if bundle.tenant_key not in withheld], progress)
+        for bundle in tenants:
+            folder = self._folder / TENANTS / bundle.tenant_key
+            if bundle.tenant_key in withheld and self._of_last(folder):
+                folder.mkdir(parents=True)
+                self._link(folder)
+        kept = {folder.name for folder in (self._last / TENANTS).glob("*")} if self._last else set()
+        self._changed |= kept != {folder.name for folder in (self._folder / TENANTS).glob("*")}
 
     def publish(self) -> str | None:
         """Make it current and return its id; return None, and leave nothing, where nothing changed."""
@@ -112,11 +136,7 @@ class Publication:
         for folder in [self._folder, *(p for p in self._folder.rglob("*") if p.is_dir())]:
             _sync(folder)
         _sync(self._folder.parent)
-        link = self._workspace.published / "next"
-        link.unlink(missing_ok=True)
-        link.symlink_to(Path("releases") / self.id)
-        link.replace(self._workspace.published / "current")
-        _sync(self._workspace.published)
+        move(self._workspace, self.id)
         return self.id
 
     def discard(self) -> None:
@@ -155,8 +175,7 @@ class Publication:
             folder.mkdir(parents=True)
             if not self._reused(folder, contents[bundle.tenant_key], bundle.key_check):
                 changed.append(bundle)
-        kept = {folder.name for folder in (self._last / TENANTS).iterdir()} if self._last else set()
-        self._changed |= bool(changed) or kept != {bundle.tenant_key for bundle in tenants}
+        self._changed |= bool(changed)
         if not changed:
             return
         with bundles.staged(source) as stage:
@@ -171,17 +190,25 @@ class Publication:
 
     def _reused(self, folder: Path, contents: Mapping[str, Content], key_check: str | None = None) -> bool:
         """Link the last release's files into this one where they hold the same relations under the same key."""
-        last = self._last / folder.relative_to(self._folder) if self._last else None
-        if last is None or not (last / "manifest.json").is_file():
+        last = self._of_last(folder)
+        if last is None:
             return False
         known = manifest(last)
         if known["relations"] != contents or known["privacy"].get("key_check") != key_check:
             return False
-        for file in last.iterdir():
+        self._link(folder)
+        return True
+
+    def _of_last(self, folder: Path) -> Path | None:
+        """Return the same folder of the last release, where it has one."""
+        last = self._last / folder.relative_to(self._folder) if self._last else None
+        return last if last and (last / "manifest.json").is_file() else None
+
+    def _link(self, folder: Path) -> None:
+        for file in (self._of_last(folder) or folder).iterdir():
             target = folder / file.name
             target.unlink(missing_ok=True)
             os.link(file, target)
-        return True
 
     def _manifest(self, folder: Path, contents: Mapping[str, Content], privacy: dict[str, Any]) -> None:
         """Describe a folder's own files only: another tenant's volume is nobody's business."""
@@ -189,6 +216,18 @@ class Publication:
         _write(folder / "manifest.json", {"files": files, "relations": contents, "privacy": privacy})
         for file in folder.iterdir():
             _sync(file)
+
+
+def last(workspace: Workspace) -> Last:
+    """Return what readers have now, for the gate to compare with."""
+    folder = current(workspace)
+    if folder is None:
+        return Last()
+    rows = {
+        tenant.name: {mart: content["rows"] for mart, content in manifest(tenant)["relations"].items()}
+        for tenant in (folder / TENANTS).glob("*")
+    }
+    return Last(rows, folder / CROSS_TENANT)
 
 
 def refuse_if_behind(workspace: Workspace, ledger: Ledger) -> None:
@@ -199,17 +238,14 @@ def refuse_if_behind(workspace: Workspace, ledger: Ledger) -> None:
         ledger.refuse_if_behind(known["ledger"], known["ledger_entries"])
 
 
-def verify(workspace: Workspace) -> int:
-    """Recheck every file of the current release against both manifests; return how many there are."""
-    folder = current(workspace)
+def verify(workspace: Workspace, release: str | None = None) -> int:
+    """Recheck every file of a release, by default the current one, against both manifests; return their number."""
+    folder = workspace.published / "releases" / release if release else current(workspace)
     if folder is None:
         return 0
-    try:
-        listed = json.loads((workspace.operator_manifests / f"{folder.name}.json").read_text("utf-8"))["files"]
-    except (OSError, ValueError, KeyError):
-        raise Refused(
-            f"release {folder.name} has no operator's manifest: restore restricted/ or publish again"
-        ) from None
+    listed = operator_manifest(workspace, folder.name).get("files")
+    if not isinstance(listed, dict):
+        raise Refused(f"release {folder.name} has no operator's manifest: restore restricted/ or publish again")
     found = {str(p.relative_to(folder)): p for p in folder.rglob("*") if not p.is_dir()}
     for name in sorted(set(listed) | set(found)):
         if name not in found:

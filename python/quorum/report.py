@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from quorum import health, landing, losses, nightly, publish, warehouse
+from quorum import health, landing, losses, nightly, publish, rollback, warehouse
 from quorum.bundles import Bundle
 from quorum.errors import BadInput
 from quorum.keyring import Keyring
@@ -56,6 +56,7 @@ def of_run(workspace: Workspace, report: nightly.Report) -> dict[str, Any]:
         "development_key": report.development_key,
         "warnings": losses.warnings(Ledger.open(workspace.ledger_url)),
         "problems": landing.told(report.problems),
+        "withheld": [f"tenant {tenant}: {reason}" for tenant, reason in report.withheld.items()],
         "highlights": _highlights(workspace),
         "bundle": _one_bundle(workspace),
     }
@@ -98,6 +99,7 @@ def of_status(workspace: Workspace) -> dict[str, Any]:
         "published": folder.name,
         "open": workspace.published / "current",
         "benchmarks": publish.manifest(folder / publish.CROSS_TENANT)["relations"],
+        "kept": rollback.kept(workspace),
         "tenants": health.of_tenants(workspace),
     }
 
@@ -121,6 +123,7 @@ def render(name: str, found: Mapping[str, Any]) -> str:
         "backfill": _run,
         "demo": _run,
         "plan": _plan,
+        "rollback": _rollback,
         "ledger": _ledger,
         "status": _status,
         "cohorts": _cohorts,
@@ -233,10 +236,18 @@ def _status(found: Mapping[str, Any]) -> str:
     head = [
         f"Published {found['published']}",
         f"Open      {found['open']}",
+        f"Kept      {', '.join(each['release'] for each in found['kept'])}",
         "",
         health.headline(tenants),
     ]
     return "\n".join([*head, _table(health.worst(tenants))] if tenants else head)
+
+
+def _rollback(found: Mapping[str, Any]) -> str:
+    return (
+        f"Published {found['published']} again, instead of {found['instead_of']}\nOpen      {found['open']}\n\n"
+        "The next run that publishes goes on from here: mend the cause before it does."
+    )
 
 
 def _cohorts(found: Mapping[str, Any]) -> str:

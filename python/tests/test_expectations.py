@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from quorum.errors import Refused
-from quorum.expectations import Gate, Range, benchmark_mart, tenant_mart
+from quorum.expectations import Gate
 from quorum.marts import Column, Relation
+from quorum.suites import Fact, Range, benchmark_mart, tenant_mart
 
 FEATURES = ["export", "search"]
 
@@ -32,7 +33,10 @@ def benchmarks() -> pd.DataFrame:
         "adoption_share": 0.3,
         "rho": 0.03,
         "delta": 1e-7,
+        "epsilon": 1.2,
         "tolerance_points": 6.0,
+        "policy_version": "a1",
+        "answer_id": "b2",
     }
     withheld = {"active_users": None, "adopters": None, "adoption_share": None, "status": "ineligible"}
     return pd.DataFrame([row, {**row, "feature": "export"}, {**row, **withheld, "cohort_key": "media/us/*"}])
@@ -92,8 +96,14 @@ def adoption() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def check() -> Callable[[pd.DataFrame], None]:
-    gate, suites = Gate(), {True: tenant_mart(ADOPTION, RANGES), False: benchmark_mart(BENCHMARKS, FEATURES)}
-    return lambda frame: gate.check(suites["tenant_key" in frame.columns], frame)
+    facts = [Fact("b2", 0.03, 1.2, 1e-7, "a1"), Fact("c3", 0.02, 1.0, 1e-7, "a1")]
+    gate, suites = Gate(), {True: tenant_mart(ADOPTION, RANGES), False: benchmark_mart(BENCHMARKS, FEATURES, facts)}
+
+    def check(frame: pd.DataFrame) -> None:
+        if failure := gate.recheck(suites["tenant_key" in frame.columns], frame):
+            raise Refused(f"{failure}: ")
+
+    return check
 
 
 Check = Callable[[pd.DataFrame], None]
@@ -120,6 +130,10 @@ def test_sound_marts_pass(check: Check) -> None:
         ("rho", 0.0),
         ("delta", 1e-6),
         ("tolerance_points", 6.5),
+        ("answer_id", "d4"),
+        ("answer_id", "c3"),
+        ("epsilon", 1.1),
+        ("policy_version", "a2"),
     ],
 )
 def test_a_fault_in_a_benchmark_is_named_without_its_value(check: Check, column: str, value: Any) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from quorum import cli, expectations, nightly, settings
+from quorum import cli, nightly, settings, suites
 from quorum.keyring import MASTER_KEY_VARIABLE
 from quorum.workspace import Workspace
 from tests.end_to_end import worlds
@@ -198,7 +198,7 @@ def test_a_gate_that_fails_names_no_value(
         (tmp_path / folder).mkdir()
         monkeypatch.setenv(variable, str(tmp_path / folder))
     monkeypatch.setattr(tempfile, "tempdir", None)
-    monkeypatch.setattr(expectations, "PSEUDONYM", "^every tenant key fails$")
+    monkeypatch.setattr(suites, "PSEUDONYM", "^every tenant key fails$")
 
     arguments = ["run", f"--workspace={tmp_path}/workspace", f"--as-of={worlds.LAST_DAY}"]
     with pytest.raises(SystemExit, match="4"):

@@ -18,10 +18,9 @@ import duckdb
 import pandas as pd
 import pytest
 
-from quorum import gate, nightly, publish, warehouse
+from quorum import nightly, publish
 from quorum.audit import AuditLog
 from quorum.encryption import load_encryption
-from quorum.errors import Refused
 from quorum.keyring import Keyring, TenantKeys
 from quorum.ledger import Ledger
 from quorum.marts import METRIC_CATALOG, Published, Relation
@@ -312,29 +311,6 @@ class TestFolder:
             assert file.stat().st_mode & 0o777 == 0o600
         for path in (workspace.published, *workspace.published.rglob("*")):
             assert not path.stat().st_mode & 0o022
-
-
-@pytest.mark.parametrize(
-    ("harm", "named"),
-    [
-        ("sessions = -1", "values_to_be_between on sessions"),
-        ("stickiness_low = 1", "a_to_be_greater_than_b on stickiness, stickiness_low"),
-        ("stickiness_state = 'ask ada@example.com'", "not_match_regex_list on stickiness_state"),
-    ],
-)
-def test_a_wrong_mart_does_not_pass(workspace: Workspace, tmp_path: Path, harm: str, named: str) -> None:
-    """By what the warehouse says of its metrics, and the project of its marts."""
-    copy = Workspace(tmp_path)
-    shutil.copytree(workspace.warehouse, copy.warehouse)
-    (copy.restricted / "spill").mkdir(parents=True)
-    marts = Published.of(Dbt(workspace).manifest())
-    features = nightly.catalog_keys(workspace)
-    assert set(gate.check(copy, marts, features)) == {"released", "imprecise", "ineligible"}
-    with warehouse.opened(copy, "tenant") as connection:
-        connection.execute(f"update mart_tenant_daily set {harm} where activity_date = $1", [worlds.LAST_DAY])
-    with pytest.raises(Refused, match=f"mart_tenant_daily fails expect_.*{named}: the last release stays") as refused:
-        gate.check(copy, marts, features)
-    assert "ada" not in str(refused.value)
 
 
 def flip_a_bit(file: Path) -> None:

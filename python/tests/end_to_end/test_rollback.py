@@ -1,0 +1,87 @@
+"""Readers go back to an earlier release, whole, and the next night goes on from there."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from quorum import publish
+from quorum.audit import AuditLog
+from quorum.errors import BadInput, Refused
+from quorum.workspace import Workspace
+from tests.end_to_end import worlds
+from tests.end_to_end.conftest import Night
+
+TENANT = "acme-001"
+
+
+@pytest.fixture(scope="module")
+def two_releases(simulated_night: Night, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    workspace = worlds.copied(simulated_night.workspace, tmp_path_factory.mktemp("releases") / "workspace")
+    worlds.land(workspace, "later.jsonl", [event(workspace)])
+    assert worlds.run(workspace, worlds.LAST_DAY + timedelta(days=1)).published
+    return workspace
+
+
+def event(workspace: Workspace) -> dict[str, str]:
+    at = worlds.noon(worlds.LAST_DAY + timedelta(days=1)).isoformat()
+    named = {"tenant_id": TENANT, "event_id": "of the next day", "event_name": "page_view", "user_id": "somebody"}
+    return named | {"occurred_at": at, "received_at": at}
+
+
+def current(workspace: Workspace) -> str:
+    return (workspace.published / "current").resolve().name
+
+
+def test_there_and_back(two_releases: Workspace, tmp_path: Path) -> None:
+    workspace = worlds.copied(two_releases, tmp_path / "workspace")
+    second = current(workspace)
+    published = worlds.file_hashes(workspace.published / "current" / "tenants").keys()
+
+    result = worlds.quorum(workspace, "rollback")
+
+    first = current(workspace)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert f"Published {first} again, instead of {second}" in result.stdout
+    assert AuditLog(workspace).of("rolled_back")[-1].facts == {"release": first, "instead_of": second}
+    assert publish.verify(workspace) > 0
+    assert worlds.quorum(workspace, "verify").exit_code == 0
+    assert worlds.quorum(workspace, "rollback").exit_code == BadInput.exit_code, "there is none before the first"
+
+    report = worlds.run(workspace, worlds.LAST_DAY + timedelta(days=1))  # the same night again
+    assert report.published == current(workspace) != first
+    assert report.published != second
+    assert worlds.file_hashes(workspace.published / "current" / "tenants").keys() == published
+    kept = {folder.name for folder in (workspace.published / "releases").iterdir()}
+    assert kept == {first, report.published}, "the one that was left is swept"
+
+
+def test_what_is_not_whole_is_not_gone_back_to(two_releases: Workspace, tmp_path: Path) -> None:
+    workspace = worlds.copied(two_releases, tmp_path / "workspace")
+    second = current(workspace)
+    [first] = [folder for folder in (workspace.published / "releases").iterdir() if folder.name != second]
+    file = first / "cross_tenant" / "manifest.json"
+    file.write_text(file.read_text() + " ")
+    result = worlds.quorum(workspace, "rollback", "--to", first.name)
+    assert result.exit_code == Refused.exit_code
+    assert "cross_tenant/manifest.json was changed after it was published" in result.stderr
+    assert current(workspace) == second
+
+
+@pytest.mark.parametrize("release", ["../releases", "0" * 16, ""])
+def test_nor_is_what_is_not_kept(two_releases: Workspace, release: str) -> None:
+    second = current(two_releases)
+    assert worlds.quorum(two_releases, "rollback", "--to", release).exit_code == BadInput.exit_code
+    assert worlds.quorum(two_releases, "rollback", "--to", second).exit_code == BadInput.exit_code
+    assert current(two_releases) == second
+
+
+def test_nobody_who_was_forgotten_comes_back(two_releases: Workspace, tmp_path: Path) -> None:
+    workspace = worlds.copied(two_releases, tmp_path / "workspace")
+    second = current(workspace)
+    erased = worlds.quorum(workspace, "erase", "--tenant", TENANT, "--user", "somebody")
+    assert erased.exit_code == 0, erased.stderr
+    result = worlds.quorum(workspace, "rollback")
+    assert result.exit_code == Refused.exit_code
+    assert "holds what was erased since" in result.stderr
+    assert current(workspace) == second
