@@ -87,36 +87,39 @@ class Plan:
     sensitivity: float
     count_scale: int
     atom_scale: float
-    parent_scale: float  # of each level
+    parent_scale: float  # of each level; 0 where there is none
     delta_gate: float
 
     @classmethod
     def of(cls, spec: Spec, layout: Layout) -> "Plan":
-        """Plan the noise; the levels of parents share ``rho_parents``."""
+        """Plan the noise; the levels of parents share ``rho_parents``. A selection of keys has one stage."""
         distance = layout.sensitivity
         atom_scale = mechanisms.gaussian_scale(distance, spec.rho_atoms)
-        delta_gate = mechanisms.tail(float(spec.gate_z), atom_scale)
+        delta_gate = layout.verdicts * mechanisms.tail(float(spec.gate_z), atom_scale)
         if delta_gate >= spec.delta:
             raise Refused(
                 f"release {spec.name}: delta is {spec.delta}, and the gate alone takes {delta_gate:.3g}: raise gate_z"
             )
-        # rounded down, so that the levels together cost no more than is charged
-        share = (spec.rho_parents / len(spec.levels)).quantize(Decimal("1e-15"), rounding=ROUND_FLOOR)
+        parent_scale = 0.0
+        if spec.levels:
+            # rounded down, so that the levels together cost no more than is charged
+            share = (spec.rho_parents / len(spec.levels)).quantize(Decimal("1e-15"), rounding=ROUND_FLOOR)
+            parent_scale = mechanisms.gaussian_scale(distance, share)
         return cls(
             sensitivity=distance,
             count_scale=layout.count_scale,
             atom_scale=atom_scale,
-            parent_scale=mechanisms.gaussian_scale(distance, share),
+            parent_scale=parent_scale,
             delta_gate=delta_gate,
         )
 
     def least_eligible_users(self, spec: Spec) -> int:
-        """Return from how many active users on a group is as likely to be eligible as not."""
+        """Return from how many users on a group, or a key of a selection, is as likely to be eligible as not."""
         return round(spec.quorum + float(spec.gate_z) * self.atom_scale / self.count_scale)
 
 
 def eligible_groups(spec: Spec, plan: Plan, exact: Sequence[int], noisy: Sequence[int]) -> list[bool]:
-    """Return which groups are a quorum beyond doubt: the exact count is, and the noisy one by z sigma."""
+    """Return which groups, or keys, are a quorum beyond doubt: the exact count is, and the noisy one by z sigma."""
     quorum = spec.quorum * plan.count_scale
     # exact, as in the proof of mechanisms.tail: a float sum may round down to the next integer
     bar = quorum + Fraction(float(spec.gate_z)) * Fraction(plan.atom_scale)

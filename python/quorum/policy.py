@@ -54,15 +54,24 @@ class Spec:
     tolerance_points: Decimal
     metrics: tuple[Metric, ...]
 
+    @property
+    def is_selection(self) -> bool:
+        """Whether it selects keys; then it has one stage and no cohorts, and ``OF_FIGURES`` say nothing."""
+        return any(metric.is_selection for metric in self.metrics)
+
     def __post_init__(self) -> None:
         self._floor(self.period in MAX_RHO, "period", "day or week")
         for name in ("history", "min_tenants", "tenant_cap", "atom_min_contributors"):
             self._floor(getattr(self, name) >= 1, name, "at least 1")
         self._floor(0 <= self.lookback_days <= MAX_LOOKBACK_DAYS, "lookback_days", f"from 0 to {MAX_LOOKBACK_DAYS}")
-        for name in ("rho_atoms", "rho_parents", "delta", "gate_z", "tolerance_points"):
+        if self.is_selection:
+            self._floor(self.rho_parents == 0 and not self.levels, "rho_parents", "0 for a selection, with no levels")
+        else:
+            self._floor(self.rho_parents.is_finite() and self.rho_parents > 0, "rho_parents", "a positive number")
+            self._floor({*self.levels} <= LEVELS and bool(self.levels), "levels", f"among {', '.join(sorted(LEVELS))}")
+        for name in ("rho_atoms", "delta", "gate_z", "tolerance_points"):
             value = getattr(self, name)
             self._floor(value.is_finite() and value > 0, name, "a positive number")
-        self._floor({*self.levels} <= LEVELS and len(self.levels) >= 1, "levels", f"among {', '.join(sorted(LEVELS))}")
         self._floor(self.min_tenants >= MIN_TENANTS, "min_tenants", f"at least {MIN_TENANTS}")
         self._floor(self.quorum >= MIN_QUORUM, "tenant_cap", f"at least {MIN_QUORUM} users for min_tenants together")
         self._floor(self.rho <= MAX_RHO[self.period], "rho", f"at most {MAX_RHO[self.period]} a {self.period}")
@@ -105,6 +114,14 @@ class Spec:
         return [(end - length * n, end - length * (n - 1)) for n in range(self.history, 0, -1)]
 
 
+# What a selection of keys leaves out, and what stands there instead.
+OF_FIGURES: dict[str, Any] = {
+    "segments": (),
+    "levels": (),
+    "rho_parents": Decimal(0),
+    "atom_min_contributors": 1,
+    "tolerance_points": MAX_TOLERANCE_POINTS,
+}
 # What policy/releases.yml may say of a release, and in which direction.
 _STRICTER = {
     "rho_atoms": "lower",
@@ -137,8 +154,13 @@ def resolve(declared: Mapping[str, Any], override: Mapping[str, Any]) -> Spec:
     values = {k: v for k, v in declared.items() if k not in ("periods", "default_period")} | periods[period]
     values = {key: _number(name, key, value) for key, value in values.items()}
     values["metrics"] = metrics.parse(name, declared.get("metrics"))
-    for key in ("segments", "levels"):
-        values[key] = _names(name, key, declared.get(key, []))
+    if any(metric.is_selection for metric in values["metrics"]):
+        if told := set(OF_FIGURES) & set(values):
+            raise BadInput(f"release {name}: a selection of keys has no {min(told)}")
+        values |= OF_FIGURES
+    else:
+        for key in ("segments", "levels"):
+            values[key] = _names(name, key, declared.get(key, []))
     values.setdefault("lookback_days", 0)
     for key, direction in _STRICTER.items():
         if key in override:
