@@ -143,7 +143,10 @@ def resolve(declared: Mapping[str, Any], override: Mapping[str, Any]) -> Spec:
     Raises BadInput for what cannot be read, Refused for what would loosen the declaration or a floor.
     """
     name = str(declared.get("name"))
+    parsed = metrics.parse(name, declared.get("metrics"))
+    is_selection = any(metric.is_selection for metric in parsed)
     unknown = {str(key) for key in override} - set(_STRICTER) - {"period"}
+    unknown |= {str(key) for key in override} & set(OF_FIGURES if is_selection else ())
     if unknown:
         raise BadInput(f"policy/releases.yml: release {name}: {min(unknown)} cannot be set here")
     periods = declared["periods"]
@@ -153,8 +156,8 @@ def resolve(declared: Mapping[str, Any], override: Mapping[str, Any]) -> Spec:
 
     values = {k: v for k, v in declared.items() if k not in ("periods", "default_period")} | periods[period]
     values = {key: _number(name, key, value) for key, value in values.items()}
-    values["metrics"] = metrics.parse(name, declared.get("metrics"))
-    if any(metric.is_selection for metric in values["metrics"]):
+    values["metrics"] = parsed
+    if is_selection:
         if told := set(OF_FIGURES) & set(values):
             raise BadInput(f"release {name}: a selection of keys has no {min(told)}")
         values |= OF_FIGURES

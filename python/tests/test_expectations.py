@@ -1,6 +1,7 @@
 """The gate: a sound mart passes, each planted fault is named, and no value is ever in the words."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -184,3 +185,14 @@ def test_a_fault_in_a_tenants_mart_is_named_without_its_value(check: Check, colu
     with pytest.raises(Refused, match=rf"mart_tenant_adoption fails expect_\w+ on .*\b{column}\b") as refused:
         check(frame)
     assert value is None or str(value) not in str(refused.value)
+
+
+def test_a_selected_key_is_released_without_a_figure_and_nothing_else_is() -> None:
+    frame = benchmarks().assign(kind="keys")
+    frame.loc[0, ["active_users", "adopters", "adoption_share"]] = None
+    suite = benchmark_mart(
+        replace(BENCHMARKS, columns=(*BENCHMARKS.columns, Column("kind", "varchar", "", True))), FEATURES
+    )
+    Gate().check(suite, frame)
+    with pytest.raises(Refused, match="active_users"):
+        Gate().check(suite, frame.assign(kind="distinct_users"))

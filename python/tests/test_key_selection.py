@@ -2,6 +2,7 @@
 
 import inspect
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
@@ -18,6 +19,7 @@ from quorum.key_selection import KeyCount, select
 from quorum.measurement import Plan
 from quorum.metrics import MAX_CELLS_OF_METRIC
 from tests import rendered
+from tests.noise_audit import Array, least_mu
 from tests.specs import DECLARED_SELECTION as DECLARED
 from tests.specs import SELECTION as SPEC
 
@@ -134,6 +136,41 @@ class TestCost:
         _, delta = dp.m.make_gaussian_threshold(keys, moved, scale, threshold).map((1, 1.0, 1.0))
         passes = exact_tail(threshold - 1, scale)  # of a user's own key, which counts 1
         assert delta < passes < mechanisms.tail((threshold - 1) / scale, scale)
+
+
+class TestAudit:
+    """Many selections over the two inputs that are furthest apart: who comes has L0 keys, whom it displaces others."""
+
+    SPEC = replace(SPEC, rho_atoms=Decimal("0.05"))  # all that a week may cost, for the noise is least then
+    PLAN = Plan.of(SPEC, SPEC.layout({}))
+    COPIES, CALLS = 150, 20
+
+    def drawn(self, plan: Plan, more: int) -> Array:
+        """Return of each copy by how many more of the keys that come pass than of those that go."""
+        bar = QUORUM + math.ceil(5.6 * plan.atom_scale)
+        users = {"come": bar + more, "goes": bar + 1 - more}
+        exact = [
+            KeyCount(f"{copy} {way} {key}", count, count, 1)
+            for copy in range(self.COPIES)
+            for way, count in users.items()
+            for key in range(L0)
+        ]
+        differences = []
+        for _ in range(self.CALLS):
+            found = Counter(tuple(key.split(" ")[:2]) for key in select(self.SPEC, plan, exact))
+            differences += [found[str(n), "come"] - found[str(n), "goes"] for n in range(self.COPIES)]
+        return np.array(differences, dtype=float)
+
+    @pytest.mark.parametrize(
+        ("moved", "is_found"),
+        [(None, False), (1.0, True)],
+        ids=["sound", "planted bug: noise for one key"],
+    )
+    def test_what_passes_gives_away_no_more_than_is_charged(self, moved: float | None, is_found: bool) -> None:
+        scale = mechanisms.gaussian_scale(moved, self.SPEC.rho) if moved else self.PLAN.atom_scale
+        plan = replace(self.PLAN, atom_scale=scale)
+        found = least_mu(self.drawn(plan, 0), self.drawn(plan, 1), 0.5)
+        assert (found > math.sqrt(2 * float(self.SPEC.rho))) is is_found
 
 
 # Of each world all users fill the key; a tenant is cut to ten, and four of them are no quorum.

@@ -55,8 +55,11 @@ class TestDeclaration:
             policy.resolve(DECLARED | change, {})
 
     def test_an_override_gives_no_rebate(self) -> None:
+        for name in policy.OF_FIGURES:
+            with pytest.raises(BadInput, match=f"{name} cannot be set here"):
+                policy.resolve(DECLARED, {name: "-0.001"})
         with pytest.raises(Refused, match=r"rho_parents is -0.001"):
-            policy.resolve(DECLARED, {"rho_parents": "-0.001"})
+            replace(SPEC, rho_parents=Decimal("-0.001"))
         assert policy.resolve(DECLARED, {"rho_atoms": "0.001"}).rho == Decimal("0.001")
 
 
