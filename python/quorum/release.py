@@ -95,12 +95,11 @@ _plan = cache(Plan.of)  # most periods have one layout
 
 def answer(workspace: Workspace, ledger: Ledger, budgets: dict[str, Budget], due: list[Due]) -> list[Outcome]:
     """Answer what is due, oldest first, as far as the budgets go."""
-    return [
-        (_select_keys if each.spec.is_selection else _answer_one)(
-            workspace, ledger, budgets[each.spec.population], each
-        )
-        for each in due
-    ]
+    outcomes = []
+    for each in due:
+        respond = _select_keys if each.spec.is_selection else _answer_one
+        outcomes.append(respond(workspace, ledger, budgets[each.spec.population], each))
+    return outcomes
 
 
 def _select_keys(workspace: Workspace, ledger: Ledger, budget: Budget, due: Due) -> Outcome:
