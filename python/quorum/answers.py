@@ -1,10 +1,11 @@
 """Answers as the ledger keeps them, and as the released plane shows them.
 
 A stored answer holds the noisy integers and all that is needed to read them: its layout, its metrics, and the standard
-deviation of the noise of each level. The released plane is made of stored answers alone, and can be made again.
+deviation of the noise of each level; that of a selection holds its keys. The released plane is made of stored answers
+alone, and can be made again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
 from decimal import Decimal
@@ -15,6 +16,7 @@ import pyarrow as pa
 from quorum import figures, warehouse
 from quorum.bounding import Block, Cell, Layout
 from quorum.budget import Slot
+from quorum.key_selection import SELECTED
 from quorum.measurement import MECHANISM, Plan
 from quorum.metrics import Metric
 from quorum.policy import Spec
@@ -72,6 +74,15 @@ def payload(
     }
 
 
+def selection(spec: Spec, keys: Sequence[str] | None) -> dict[str, Any]:
+    """Return the answer of a selection of keys in the same way; None for one that was refused."""
+    return {
+        "metrics": [_plain(asdict(metric)) for metric in spec.metrics],
+        SELECTED: list(keys or ()),
+        "mechanism": MECHANISM if keys is not None else None,
+    }
+
+
 def write(workspace: Workspace, stored: Sequence[tuple[str, Slot, Mapping[str, Any], bool]]) -> None:
     """Write answers (id, slot, payload, whether it was answered) into the released plane, in place of what is there."""
     slots = [_slot_row(*each) for each in stored]
@@ -97,7 +108,25 @@ def _slot_row(answer_id: str, slot: Slot, content: Mapping[str, Any], is_answere
 
 def _figures(content: Mapping[str, Any]) -> list[dict[str, Any]]:
     metrics = [_metric(each) for each in content["metrics"]]
+    if SELECTED in content:
+        return list(_selected(metrics[0], content[SELECTED]))
     return list(figures.of_answer(metrics, _layout(content["layout"]), content["cohorts"], content["scales"]))
+
+
+def _selected(metric: Metric, keys: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield a row per key that was selected, of all tenants together; where none was, one row that says so."""
+    for key in keys or (None,):
+        yield {
+            "cohort_level": "all",
+            "cohort_key": "*/*/*",
+            **dict.fromkeys(("cohort_industry", "cohort_region", "cohort_size_band"), "*"),
+            "segment": None,
+            "metric": metric.name,
+            "kind": metric.kind,
+            "estimand": metric.estimand,
+            "is_eligible": key is not None,
+            **asdict(figures.Figure(key, error_points=None if key is None else 0.0)),  # a key has no error
+        }
 
 
 def _plain(facts: dict[str, Any]) -> dict[str, Any]:

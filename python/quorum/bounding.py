@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from quorum.errors import BadInput
-from quorum.metrics import Metric
+from quorum.metrics import SELECTION, Metric
 
 COUNT = "active_users"
 RESOLUTION = 1_000_000  # how far a unit moves a whole vector, about: large, so that rounding to integers is nothing
@@ -37,7 +37,7 @@ class Block:
     """
 
     metric: str
-    bound: str  # clamp, cells or bins
+    bound: str  # clamp, cells or bins; keys for a selection, which has no cells before it is answered
     cells: tuple[Cell, ...]
     low: int
     high: int
@@ -52,7 +52,7 @@ class Block:
             return max(abs(self.scale * self.high - self.centre), abs(self.scale * self.low - self.centre)) ** 2
         if self.centre:
             return len(self.cells) * max(self.centre, self.scale - self.centre) ** 2
-        return self.scale**2 * (self.max_cells if self.bound == "cells" else 1)
+        return self.scale**2 * (1 if self.bound == "bins" else self.max_cells)
 
     @property
     def diameter2(self) -> int:
@@ -70,6 +70,8 @@ class Block:
             return f"a total between {self.low} and {self.high}"
         if self.bound == "bins":
             return f"one of {len(self.cells)} bins"
+        if self.bound == SELECTION:
+            return f"{self.max_cells} keys, of a sample of users"
         bounded = self.max_cells < len(self.cells)
         return f"{self.max_cells} of {len(self.cells)} cells at full weight" if bounded else "each cell once"
 
@@ -83,8 +85,18 @@ class Layout:
 
     @property
     def is_empty(self) -> bool:
-        """Whether a metric has no cell: formats without a public key leave nothing to ask."""
-        return any(not block.cells for block in self.blocks)
+        """Whether a metric has no cell: without a public or a selected key there is nothing to ask."""
+        return not self.is_selection and any(not block.cells for block in self.blocks)
+
+    @property
+    def is_selection(self) -> bool:
+        """Whether sampled users are counted per key, whatever keys there are."""
+        return any(block.bound == SELECTION for block in self.blocks)
+
+    @property
+    def verdicts(self) -> int:
+        """How many exact verdicts of the gate one unit may change: of its group, or its keys and those it displaces."""
+        return sum(2 * block.max_cells for block in self.blocks) if self.is_selection else 1
 
     @property
     def cells(self) -> list[Cell]:
@@ -97,7 +109,9 @@ class Layout:
 
     @property
     def count_scale(self) -> int:
-        """The integer units of one active user: as many as the capped case leaves free."""
+        """The integer units of one active user: as many as the capped case leaves free. A selection counts by ones."""
+        if self.is_selection:
+            return 1
         cap = self.tenant_cap
         free = cap**2 * self._diameter2 // (cap + 1) ** 2 - self._radius2
         # at least half as fine as the rest, where a metric of one cell leaves nothing
@@ -108,11 +122,14 @@ class Layout:
         """How far one unit moves the vectors of all groups together, in L2. Rounded up.
 
         While its contributor has at most C users, a unit adds its own bounded vector and one to the count; beyond, the
-        count stands still and the unit moves the contributor's mean, with less than one of rounding per cell.
+        count stands still and the unit moves the contributor's mean, with less than one of rounding per cell. In a
+        selection a unit adds itself to its keys, and may take its place in the sample from another.
         """
+        if self.is_selection:
+            return _above(math.sqrt(self._diameter2))
         below_cap = math.sqrt(self._radius2 + self.count_scale**2)
         at_cap = math.sqrt(self._diameter2) * self.tenant_cap / (self.tenant_cap + 1) + math.sqrt(len(self.cells))
-        return math.nextafter(max(below_cap, at_cap) * (1 + 1e-9), math.inf)
+        return _above(max(below_cap, at_cap))
 
     @property
     def _radius2(self) -> int:
@@ -154,6 +171,8 @@ def _shape(metric: Metric, key_sets: Mapping[str, Sequence[str]]) -> tuple[str, 
     """Return how a metric bounds a unit, its cells, and L0."""
     if metric.is_clamped_sum:
         return "clamp", (Cell(metric.name, None, 0),), 1
+    if metric.is_selection:
+        return SELECTION, (), metric.max_cells
     if metric.kind == "quantile":
         uppers = [*metric.edges[1:], None]
         bins = enumerate(zip(metric.edges, uppers, strict=True))
@@ -172,4 +191,10 @@ def _distance2(bound: str, low: int, high: int, max_cells: int, cells: int) -> i
     """Return the squared diameter of what one unit may add, in units of its scale."""
     if bound == "clamp":
         return (high - low) ** 2
+    if bound == SELECTION:
+        return 2 * max_cells  # any number of keys
     return min(2 * max_cells, cells) if bound == "cells" else min(2, cells)
+
+
+def _above(length: float) -> float:
+    return math.nextafter(length * (1 + 1e-9), math.inf)

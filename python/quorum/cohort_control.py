@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from quorum import cohort_map, warehouse
 from quorum.cohort_map import ATTRIBUTES, Hierarchy, Labels, Member, Period, Place
+from quorum.key_selection import SELECTED
 from quorum.ledger import Answer
 from quorum.measurement import Cells
 from quorum.policy import ATOM
@@ -55,6 +56,8 @@ class History:
         history = cls()
         looked_back: dict[date, frozenset[str]] = {}
         for answer in answers:
+            if SELECTED in answer.payload:  # keys over all tenants: no map has a part in it
+                continue
             start, facts = answer.slot.start, answer.payload.get("cohort_map", {})  # earlier answers have none
             atoms = [cohort for cohort in answer.payload["cohorts"] if cohort["level"] == ATOM]
             keys = frozenset(atom["key"] for atom in atoms)

@@ -13,6 +13,7 @@ import pyarrow as pa
 from quorum import warehouse
 from quorum.bounding import COUNT
 from quorum.errors import QuorumError
+from quorum.key_selection import SELECTED
 from quorum.ledger import Answer
 from quorum.policy import ATOM
 from quorum.runner import Dbt
@@ -62,7 +63,12 @@ def _record(workspace: Workspace, answers: Iterable[Answer]) -> bool:
             return False
         periods = warehouse.rows(connection, "select * from release_periods")
         asked = {(period["release"], period["period_start"]): period for period in periods}
-        answered = [answer for answer in answers if (answer.slot.release, answer.slot.start) in asked]
+        answered = [
+            answer
+            for answer in answers
+            # a selection of keys is about no cohort, and checks its keys itself
+            if (answer.slot.release, answer.slot.start) in asked and SELECTED not in answer.payload
+        ]
         is_there = warehouse.has(connection, "measured_groups")
         known = warehouse.rows(connection, "select answer_id from measured_groups") if is_there else []
         if not is_there or {answer.id for answer in answered} - {group["answer_id"] for group in known}:

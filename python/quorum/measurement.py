@@ -90,10 +90,10 @@ class Plan:
 
     @classmethod
     def of(cls, spec: Spec, layout: Layout) -> "Plan":
-        """Plan the noise."""
+        """Plan the noise. A selection of keys has one stage, and no parents."""
         distance = layout.sensitivity
         atom_scale = mechanisms.gaussian_scale(distance, spec.rho_atoms)
-        delta_gate = mechanisms.tail(float(spec.gate_z), atom_scale)
+        delta_gate = layout.verdicts * mechanisms.tail(float(spec.gate_z), atom_scale)
         if delta_gate >= spec.delta:
             raise Refused(
                 f"release {spec.name}: delta is {spec.delta}, and the gate alone takes {delta_gate:.3g}: raise gate_z"
@@ -114,12 +114,12 @@ class Plan:
         return {ATOM: self.atom_scale, **self.parent_scales}
 
     def least_eligible_users(self, spec: Spec) -> int:
-        """Return from how many active users on a group is as likely to be eligible as not."""
+        """Return from how many users on a group, or a key of a selection, is as likely to be eligible as not."""
         return round(spec.quorum + float(spec.gate_z) * self.atom_scale / self.count_scale)
 
 
 def eligible_groups(spec: Spec, plan: Plan, exact: Sequence[int], noisy: Sequence[int]) -> list[bool]:
-    """Return which groups are a quorum beyond doubt: the exact count is, and the noisy one by z sigma."""
+    """Return which groups, or keys, are a quorum beyond doubt: the exact count is, and the noisy one by z sigma."""
     quorum = spec.quorum * plan.count_scale
     # exact, as in the proof of mechanisms.tail: a float sum may round down to the next integer
     bar = quorum + Fraction(float(spec.gate_z)) * Fraction(plan.atom_scale)

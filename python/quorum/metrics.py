@@ -18,7 +18,9 @@ NEEDS: dict[str, tuple[set[str], set[str]]] = {
     "ratio": ({"numerator", "denominator", "ceiling"}, {"per"}),
     "histogram": ({"keys"}, {"wanted_error", "shows"}),
     "quantile": ({"edges", "shares"}, {"wanted_error", "per"}),
+    "keys": ({"max_cells"}, set()),
 }
+SELECTION = "keys"  # the one kind whose answer is a set of keys, and no figure
 MAX_RANGE = 1_000_000  # of a clamped value, in its own units
 MAX_CELLS_OF_METRIC = 1_000
 
@@ -30,8 +32,10 @@ class Metric:
     Kinds, with what is published of each: ``count`` (active users), ``distinct_users`` (the share of active users per
     key), ``sum`` (the total), ``mean`` (the total per active user), ``ratio`` (of two sums or means), ``histogram``
     (the share of active users per key, or per key and all after it: ``shows: at_least``), ``quantile`` (the values that
-    ``shares`` of active users do not exceed). ``low`` and ``high`` clamp what one unit adds, in integers; ``per``
-    divides what is published; ``wanted_error`` is the standard error of the figure per user that the metric asks for.
+    ``shares`` of active users do not exceed), ``keys`` (those of the keys that users make that are no secret: such a
+    selection is a release of its own, and the ``keys`` of other metrics may be its name). ``low`` and ``high`` clamp
+    what one unit adds, in integers; ``per`` divides what is published; ``wanted_error`` is the standard error of the
+    figure per user that the metric asks for.
     """
 
     name: str
@@ -54,6 +58,10 @@ class Metric:
     def is_clamped_sum(self) -> bool:
         return self.kind in ("sum", "mean")
 
+    @property
+    def is_selection(self) -> bool:
+        return self.kind == SELECTION
+
 
 def parse(release: str, declared: object) -> tuple[Metric, ...]:
     """Return the metrics of a declaration (a list of mappings); raises BadInput or Refused that names the wrong one."""
@@ -63,6 +71,8 @@ def parse(release: str, declared: object) -> tuple[Metric, ...]:
     names = [metric.name for metric in metrics]
     if len(set(names)) < len(names):
         raise BadInput(f"release {release}: two metrics have one name")
+    if len(metrics) > 1 and any(metric.is_selection for metric in metrics):
+        raise BadInput(f"release {release}: a selection of keys is a release of its own")
     sums = {metric.name for metric in metrics if metric.is_clamped_sum}
     for metric in metrics:
         if metric.kind == "ratio" and not {metric.numerator, metric.denominator} <= sums:
@@ -121,7 +131,7 @@ def _check(where: str, metric: Metric) -> None:
         # users without a row of the metric count as 0
         f"low must be at most 0 and high above it, at most {MAX_RANGE} apart": not metric.is_clamped_sum
         or (metric.low <= 0 < metric.high and metric.high - metric.low <= MAX_RANGE),
-        "max_cells must be at least 1": metric.kind != "distinct_users" or metric.max_cells >= 1,
+        "max_cells must be at least 1": metric.kind not in ("distinct_users", SELECTION) or metric.max_cells >= 1,
         "per must be at least 1": metric.per >= 1,
         "ceiling must be at least 1": metric.kind != "ratio" or metric.ceiling >= 1,
         "edges must be at least two whole numbers that rise": metric.kind != "quantile"

@@ -21,6 +21,7 @@ from quorum import (
     forgetting,
     gate,
     intake,
+    key_selection,
     landing,
     landing_queue,
     publish,
@@ -233,7 +234,9 @@ class _Night:
         self._audit.charges(self._ledger)
         self._check(given)
         release.write_answers(self.workspace, given, self.report.outcomes)
-        benchmark_catalog.write(self.workspace, self._rules.policies, key_sets(self.workspace))
+        policies = self._rules.policies
+        keys = {**key_selection.known(policies.specs, given, date.max), **key_sets(self.workspace)}
+        benchmark_catalog.write(self.workspace, policies, keys)
         self._progress("building the benchmark marts")
         self._dbt.build("released", "released")
 

@@ -1,11 +1,22 @@
 """``quorum plan``: what the next run would release, what it costs, and how good it would be. Spends nothing."""
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from quorum import anchors, budget_split, figures, losses, mechanisms, nightly, release, rules
+from quorum import (
+    anchors,
+    budget_split,
+    figures,
+    key_selection,
+    losses,
+    mechanisms,
+    nightly,
+    release,
+    rules,
+)
 from quorum.budget import WINDOWS, BudgetExhausted, Cost, Slot, is_nearly_spent, label, next_start, total
 from quorum.errors import BadInput
 from quorum.ledger import Ledger
@@ -27,6 +38,7 @@ def plan(workspace: Workspace, as_of: date) -> dict[str, Any]:
     return {
         "as_of": as_of,
         "due": [_describe(each) | {"fits": each.slot not in refused} for each in due],
+        "waits_for_keys": _waiting(ledger, policies, keys),
         "budgets": budgets,
         "split": _split(policies, keys),
         "outruns": _outrun(due, refused),
@@ -43,6 +55,13 @@ def plan(workspace: Workspace, as_of: date) -> dict[str, Any]:
             if row["warning"] and row["fits"]  # what does not fit is told apart
         ],
     }
+
+
+def _waiting(ledger: Ledger, policies: rules.Policies, key_sets: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the releases that have nothing to ask about: no public key, or none selected so far."""
+    given = [each for spec in policies.specs if spec.is_selection for each in ledger.answers(spec.name)]
+    known = {**key_selection.known(policies.specs, given, date.max), **key_sets}
+    return [spec.name for spec in policies.specs if spec.layout(known).is_empty]
 
 
 def _describe(due: release.Due) -> dict[str, Any]:

@@ -57,15 +57,24 @@ class Spec:
     # from how many users on a figure should be within the tolerance, by level; empty where all are wanted alike
     wanted_users: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def is_selection(self) -> bool:
+        """Whether it selects keys; then it has one stage and no cohorts, and ``OF_FIGURES`` say nothing."""
+        return any(metric.is_selection for metric in self.metrics)
+
     def __post_init__(self) -> None:
         self._floor(self.period in MAX_RHO, "period", "day or week")
         for name in ("history", "min_tenants", "tenant_cap", "atom_min_contributors"):
             self._floor(getattr(self, name) >= 1, name, "at least 1")
         self._floor(0 <= self.lookback_days <= MAX_LOOKBACK_DAYS, "lookback_days", f"from 0 to {MAX_LOOKBACK_DAYS}")
-        for name in ("rho_atoms", "rho_parents", "delta", "gate_z", "tolerance_points"):
+        if self.is_selection:
+            self._floor(self.rho_parents == 0 and not self.levels, "rho_parents", "0 for a selection, with no levels")
+        else:
+            self._floor(self.rho_parents.is_finite() and self.rho_parents > 0, "rho_parents", "a positive number")
+            self._floor({*self.levels} <= LEVELS and bool(self.levels), "levels", f"among {', '.join(sorted(LEVELS))}")
+        for name in ("rho_atoms", "delta", "gate_z", "tolerance_points"):
             value = getattr(self, name)
             self._floor(value.is_finite() and value > 0, name, "a positive number")
-        self._floor({*self.levels} <= LEVELS and len(self.levels) >= 1, "levels", f"among {', '.join(sorted(LEVELS))}")
         wanted = self.wanted_users
         self._floor(
             not wanted or ({ATOM, *self.levels} <= {*wanted} <= {ATOM, *LEVELS} and min(wanted.values()) >= 1),
@@ -128,6 +137,14 @@ class Spec:
         return [(end - length * n, end - length * (n - 1)) for n in range(self.history, 0, -1)]
 
 
+# What a selection of keys leaves out, and what stands there instead.
+OF_FIGURES: dict[str, Any] = {
+    "segments": (),
+    "levels": (),
+    "rho_parents": Decimal(0),
+    "atom_min_contributors": 1,
+    "tolerance_points": MAX_TOLERANCE_POINTS,
+}
 # What policy/releases.yml may say of a release, and in which direction.
 _STRICTER = {
     "rho_atoms": "lower",
@@ -149,7 +166,10 @@ def resolve(declared: Mapping[str, Any], override: Mapping[str, Any]) -> Spec:
     Raises BadInput for what cannot be read, Refused for what would loosen the declaration or a floor.
     """
     name = str(declared.get("name"))
+    parsed = metrics.parse(name, declared.get("metrics"))
+    is_selection = any(metric.is_selection for metric in parsed)
     unknown = {str(key) for key in override} - set(_STRICTER) - {"period"}
+    unknown |= {str(key) for key in override} & set(OF_FIGURES if is_selection else ())
     if unknown:
         raise BadInput(f"policy/releases.yml: release {name}: {min(unknown)} cannot be set here")
     periods = declared["periods"]
@@ -159,9 +179,14 @@ def resolve(declared: Mapping[str, Any], override: Mapping[str, Any]) -> Spec:
 
     values = {k: v for k, v in declared.items() if k not in ("periods", "default_period")} | periods[period]
     values = {key: _number(name, key, value) for key, value in values.items()}
-    values["metrics"] = metrics.parse(name, declared.get("metrics"))
-    for key in ("segments", "levels"):
-        values[key] = _names(name, key, declared.get(key, []))
+    values["metrics"] = parsed
+    if is_selection:
+        if told := set(OF_FIGURES) & set(values):
+            raise BadInput(f"release {name}: a selection of keys has no {min(told)}")
+        values |= OF_FIGURES
+    else:
+        for key in ("segments", "levels"):
+            values[key] = _names(name, key, declared.get(key, []))
     values.setdefault("lookback_days", 0)
     values["wanted_users"] = _users(name, declared.get("wanted_users", {}))
     for key, direction in _STRICTER.items():

@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
-from quorum import answers, cohort_control, measurement, mechanisms, warehouse
+from quorum import answers, cohort_control, key_selection, measurement, mechanisms, warehouse
 from quorum.bounding import Layout
 from quorum.budget import Budget, BudgetExhausted, Cost, Slot
 from quorum.hash_chain import digest
+from quorum.key_selection import SELECTED, KeyCount
 from quorum.ledger import Answer, Gate, Ledger
 from quorum.measurement import Cells, Plan
 from quorum.policy import Spec
@@ -78,23 +80,43 @@ def due_releases(
 ) -> list[Due]:
     """Return what has no answer yet, oldest first. A period that was ever answered stays closed, whatever changed."""
     due = []
+    given = [each for spec in specs for each in ledger.answers(spec.name)]
+    answered = {(each.slot.release, each.slot.period, each.slot.start) for each in given}
     for spec in specs:
-        layout = spec.layout(key_sets)
-        if layout.is_empty:
-            continue
-        answered = {(a.slot.period, a.slot.start) for a in ledger.answers(spec.name)}
-        plan = Plan.of(spec, layout)
-        due += [
-            Due(spec, start, end, layout, plan, policy)
-            for start, end in spec.periods(as_of)
-            if (spec.period, start) not in answered
-        ]
+        for start, end in spec.periods(as_of):
+            layout = spec.layout({**key_selection.known(specs, given, start), **key_sets})
+            if (spec.name, spec.period, start) not in answered and not layout.is_empty:
+                due.append(Due(spec, start, end, layout, _plan(spec, layout), policy))
     return sorted(due, key=lambda each: each.start)
+
+
+_plan = cache(Plan.of)  # most periods have one layout
 
 
 def answer(workspace: Workspace, ledger: Ledger, budgets: dict[str, Budget], due: list[Due]) -> list[Outcome]:
     """Answer what is due, oldest first, as far as the budgets go."""
-    return [_answer_one(workspace, ledger, budgets[each.spec.population], each) for each in due]
+    outcomes = []
+    for each in due:
+        respond = _select_keys if each.spec.is_selection else _answer_one
+        outcomes.append(respond(workspace, ledger, budgets[each.spec.population], each))
+    return outcomes
+
+
+def _select_keys(workspace: Workspace, ledger: Ledger, budget: Budget, due: Due) -> Outcome:
+    with warehouse.opened(workspace, "cross_tenant", read_only=True) as connection:
+        rows = warehouse.rows(
+            connection,
+            f"select key, users, contributors, largest from dp_{due.spec.name} where period_start = ? order by key",
+            [due.start],
+        )
+    privacy = _privacy(due.spec, due)  # before anything is spent: it can still be refused
+    try:
+        reservation = ledger.reserve(due.slot, Cost(due.spec.rho, due.delta_gate), budget)
+    except BudgetExhausted as exhausted:
+        return Outcome(due, answers.selection(due.spec, None) | privacy, exhausted)
+    keys = key_selection.select(due.spec, due.plan, [KeyCount(**row) for row in rows])
+    gate = Gate(digest([due.spec.name, SELECTED]), frozenset(keys))
+    return Outcome(due, ledger.commit(reservation, answers.selection(due.spec, keys) | privacy, gate).payload)
 
 
 def _answer_one(workspace: Workspace, ledger: Ledger, budget: Budget, due: Due) -> Outcome:

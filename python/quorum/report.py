@@ -201,8 +201,10 @@ def _by_release(releases: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _plan(found: Mapping[str, Any]) -> str:
+    waits = [f"{name} waits until there is a key that it may ask about" for name in found["waits_for_keys"]]
     if not found["due"]:
-        return f"As of {found['as_of']} nothing is due: each closed period has its answer, and a run spends nothing."
+        nothing = f"As of {found['as_of']} nothing is due: each closed period has its answer, and a run spends nothing."
+        return "\n".join([nothing, *waits])
     metrics = [
         {"release": due["release"], **metric}
         for due in {each["release"]: each for each in found["due"]}.values()
@@ -215,6 +217,7 @@ def _plan(found: Mapping[str, Any]) -> str:
             "",
             "with these metrics, shown where a cohort has as many active users",
             _table(metrics),
+            *waits,
             "",
             "and ask of the budgets (rho)",
             _table(found["budgets"]),

@@ -28,7 +28,7 @@ def to(workspace: Workspace, release: str | None) -> tuple[str, str]:
     if here is None:
         raise BadInput("nothing is published yet: there is nothing to go back to")
     before = publish.chain(workspace, here.name)[1:]
-    if release is None and not before:
+    if not release and not before:
         raise BadInput(f"{here.name} is the first release: there is none before it")
     wanted = release or before[0]
     if wanted not in before:

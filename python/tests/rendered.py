@@ -23,6 +23,8 @@ def sql(text: str) -> str:
         "source": lambda _source, name: name,
         "ref": lambda name: name,
         "integer_division": lambda dividend, divisor: f"(({dividend}) // ({divisor}))",
+        "sha256_text": lambda value: f"sha256({value})",
+        "matches": lambda value, pattern: f"regexp_matches({value}, '{pattern}')",
     }
     # values are names of our own relations, so there is nothing to escape
     return jinja2.Environment(autoescape=False).from_string(_macros() + text).render(names)  # noqa: S701

@@ -1,9 +1,10 @@
-"""A release as it could be declared, for tests to change what they are about."""
+"""Releases as they could be declared, for tests to change what they are about."""
 
 from decimal import Decimal
+from typing import Any
 
 from quorum.metrics import Metric
-from quorum.policy import Spec
+from quorum.policy import Spec, resolve
 
 SPEC = Spec(
     name="usage",
@@ -25,3 +26,18 @@ SPEC = Spec(
     tolerance_points=Decimal(6),
     metrics=(Metric("adoption", "distinct_users", "a share", keys=("export", "search", "share"), max_cells=3),),
 )
+
+DECLARED_SELECTION: dict[str, Any] = {
+    "name": "page_keys",
+    "population": "users",
+    "owner": "somebody",
+    "unit": "one user",
+    "default_period": "week",
+    "periods": {"week": {"rho_atoms": "0.005", "history": 2}},
+    "min_tenants": 5,
+    "tenant_cap": 10,
+    "delta": "1e-7",
+    "gate_z": "5.6",
+    "metrics": [{"name": "pages", "kind": "keys", "max_cells": 3, "estimand": "pages"}],
+}
+SELECTION = resolve(DECLARED_SELECTION, {})

@@ -1,6 +1,7 @@
 """The gate: a sound mart passes, each planted fault is named, and no value is ever in the words."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,6 +15,7 @@ from quorum.marts import Column, Relation
 from quorum.suites import Fact, Range, benchmark_mart, tenant_mart
 
 FEATURES = ["export", "search"]
+FACTS = [Fact("b2", 0.03, 1.2, 1e-7, "a1"), Fact("c3", 0.02, 1.0, 1e-7, "a1")]
 
 
 def benchmarks() -> pd.DataFrame:
@@ -96,8 +98,7 @@ def adoption() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def check() -> Callable[[pd.DataFrame], None]:
-    facts = [Fact("b2", 0.03, 1.2, 1e-7, "a1"), Fact("c3", 0.02, 1.0, 1e-7, "a1")]
-    gate, suites = Gate(), {True: tenant_mart(ADOPTION, RANGES), False: benchmark_mart(BENCHMARKS, FEATURES, facts)}
+    gate, suites = Gate(), {True: tenant_mart(ADOPTION, RANGES), False: benchmark_mart(BENCHMARKS, FEATURES, FACTS)}
 
     def check(frame: pd.DataFrame) -> None:
         if failure := gate.recheck(suites["tenant_key" in frame.columns], frame):
@@ -198,3 +199,14 @@ def test_a_fault_in_a_tenants_mart_is_named_without_its_value(check: Check, colu
     with pytest.raises(Refused, match=rf"mart_tenant_adoption fails expect_\w+ on .*\b{column}\b") as refused:
         check(frame)
     assert value is None or str(value) not in str(refused.value)
+
+
+def test_a_selected_key_is_released_without_a_figure_and_nothing_else_is() -> None:
+    frame = benchmarks().assign(kind="keys")
+    frame.loc[0, ["active_users", "adopters", "adoption_share"]] = None
+    mart = replace(BENCHMARKS, columns=(*BENCHMARKS.columns, Column("kind", "varchar", "", True)))
+    suite = benchmark_mart(mart, FEATURES, FACTS)
+    assert Gate().check(suite, frame) is None
+    failure = Gate().check(suite, frame.assign(kind="distinct_users"))
+    assert failure is not None
+    assert failure.about == ("active_users",)

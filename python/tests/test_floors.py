@@ -9,13 +9,13 @@ import pytest
 import yaml
 from click.testing import Result
 
-from quorum import rules, runner, settings
+from quorum import rules, runner
 from quorum.runner import Dbt
 from quorum.workspace import Workspace
 from tests.end_to_end import worlds
+from tests.projects import copied_project
 
 RUN = ("run", f"--as-of={worlds.LAST_DAY}")
-PROJECT = ("dbt_project.yml", "selectors.yml", "profiles", "models", "macros", "seeds", "tests")
 RELEASE = "dp_feature_usage"
 
 
@@ -157,16 +157,6 @@ def test_a_larger_shipped_budget_is_refused(
     monkeypatch.setenv("QUORUM_PROJECT", str(copy))
     seed.write_text(text.replace(sound, planted))
     assert_told(worlds.quorum(workspace, *RUN), 4, "the budget of product_users must name a ")
-
-
-def copied_project(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    original, copy = settings.project_directory(), root / "project"
-    copy.mkdir()
-    for name in PROJECT:
-        source = original / name
-        shutil.copytree(source, copy / name) if source.is_dir() else shutil.copy2(source, copy / name)
-    monkeypatch.setenv("QUORUM_PROJECT", str(copy))
-    return copy
 
 
 LOOSE: dict[str, Any] = {

@@ -1,16 +1,20 @@
 """A private metric is one SQL model and one YAML block: nothing else in a copy of the project changes."""
 
 import shutil
+from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from quorum import settings
+from quorum import nightly, settings
 from quorum.workspace import Workspace
 from tests.end_to_end import worlds
 from tests.end_to_end.conftest import Night
+from tests.end_to_end.histories import registered
+from tests.projects import copied_project
 
-PROJECT = ("dbt_project.yml", "selectors.yml", "profiles", "models", "macros", "seeds", "tests")
 SQL = """
 with due as (
 
@@ -113,25 +117,28 @@ TRUTH = """
 """
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the project with one release more."""
-    original, copy = settings.project_directory(), tmp_path / "project"
-    copy.mkdir()
-    for name in PROJECT:
-        (shutil.copytree if (original / name).is_dir() else shutil.copyfile)(original / name, copy / name)
-    (copy / "models" / "release" / "dp_visits.sql").write_text(SQL)
-    (copy / "models" / "release" / "_visits.yml").write_text(YAML)
-    monkeypatch.setenv("QUORUM_PROJECT", str(copy))
-    return copy
+# the shipped budget is all spoken for
+ROOM = "feature_usage: {rho_atoms: 0.005, rho_parents: 0.005}"
 
 
-@pytest.mark.usefixtures("project")
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A copy of the project with a release more, and with those of the example."""
+    example = settings.project_directory() / "docs" / "examples" / "page_usage"
+    with pytest.MonkeyPatch.context() as patch:
+        copy = copied_project(tmp_path_factory.mktemp("extended"), patch)
+        releases = copy / "models" / "release"
+        (releases / "dp_visits.sql").write_text(SQL)
+        (releases / "_visits.yml").write_text(YAML)
+        shutil.copytree(example, releases, dirs_exist_ok=True)
+        yield copy
+
+
+@pytest.mark.usefixtures("benchmarked_night", "project")  # in this order: the night is one of the shipped project
 def test_every_kind_of_metric_is_released_without_a_line_of_python(benchmarked_night: Night, tmp_path: Path) -> None:
     workspace = worlds.copied(benchmarked_night.workspace, tmp_path / "workspace")
     worlds.unanswered(workspace)
-    # the shipped budget is all spoken for
-    (workspace.policy / "releases.yml").write_text("releases: {feature_usage: {rho_atoms: 0.01, rho_parents: 0.005}}")
+    (workspace.policy / "releases.yml").write_text(f"releases: {{{ROOM}}}")
     done = worlds.quorum(workspace, "run", f"--as-of={worlds.LAST_DAY}")
     assert done.exit_code == 0, done.output
 
@@ -160,7 +167,83 @@ def test_every_kind_of_metric_is_released_without_a_line_of_python(benchmarked_n
     )
     assert catalog == [(6,)]
 
+    # a selection passes the gate that stands before a release: keys, and no figure of them
+    query = "select distinct metric_key, kind, status, estimate, users from mart_benchmarks where release = 'page_keys'"
+    selected = {row for row in worlds.fetch(workspace, "released", query) if row[2] == "released"}
+    assert {row[1:] for row in selected} == {("keys", "released", None, None)}
+    pages = (
+        "select url_path from int_events where occurred_at >= $1 group by all having count(distinct tenant_key) >= 5"
+    )
+    known = {page for (page,) in worlds.fetch(workspace, "tenant", pages, [_week(workspace)])}
+    assert "/:id" in {key for key, *_ in selected} <= known
+
 
 def _week(workspace: Workspace) -> object:
     [(start,)] = worlds.fetch(workspace, "released", "select period_start from answer_slots where release = 'visits'")
     return start
+
+
+HOMES = [f"tenant-{number:02}" for number in range(22)]
+USERS = 50
+# Who of a tenant's users visits a page, and which tenants have it at all.
+PAGES = {
+    "/home": (range(USERS), HOMES),
+    "/reports": (range(USERS - 10), HOMES),
+    "/projects": (range(USERS // 10), HOMES),  # too few of them in any sample
+    "/billing/export": (range(USERS), HOMES[:4]),  # a quorum of users, had each tenant not its cap
+    "/api/automate": (range(USERS), HOMES[:1]),
+}
+
+
+def visits(week: date) -> Iterator[dict[str, Any]]:
+    for page, (users, tenants) in PAGES.items():
+        for tenant in tenants:
+            for user in users:
+                yield {
+                    "tenant_id": tenant,
+                    "event_id": f"{week} {page} {user}",
+                    "event_name": "page_view",
+                    "url": f"https://{tenant}.example.com{page}?token=1",
+                    "occurred_at": f"{week}T12:00:00Z",
+                    "received_at": f"{week}T12:00:00Z",
+                    "user_id": f"user {user}",
+                }
+
+
+@pytest.mark.usefixtures("project")
+def test_a_metric_asks_about_keys_that_an_earlier_week_selected(tmp_path: Path) -> None:
+    workspace = worlds.registered(tmp_path, map(registered, HOMES))
+    workspace.policy.mkdir()
+    (workspace.policy / "releases.yml").write_text(
+        f"releases: {{{ROOM}, visits: {{rho_atoms: 0.002, rho_parents: 0.002}}}}"
+    )
+    last = worlds.LAST_DAY - timedelta(days=6)
+    weeks = [last - timedelta(weeks=1), last]
+    worlds.land(workspace, "visits.jsonl", (row for week in weeks for row in visits(week)))
+    workspace.prepare()
+    night = nightly._Night(workspace, worlds.LAST_DAY, worlds.silent)
+    night._dbt = worlds._Untested(workspace)
+    night.ingest()
+    night.build()
+
+    asked, keys, waiting = [], [], []
+    for _ in range(2):
+        plan = worlds.quorum(workspace, "plan", f"--as-of={worlds.LAST_DAY}")
+        waiting.append("page_usage waits until there is a key that it may ask about" in plan.stdout)
+        night.answer()
+        assert not [outcome.refusal for outcome in night.report.outcomes if outcome.refusal]
+        answered = {(outcome.due.spec.name, outcome.due.start) for outcome in night.report.outcomes}
+        asked.append({start for name, start in answered if name == "page_usage"})
+        keys.append({start for name, start in answered if name == "page_keys"})
+    assert asked == [set(), {last}], "the week before the last has no selection before it"
+    assert (len(keys[0]), keys[1]) == (4, set())
+    assert waiting == [True, False]
+
+    figures = "select period_start, metric_key, estimate from mart_benchmarks where status = 'released' and release = "
+    selected = {(start, key) for start, key, _ in worlds.fetch(workspace, "released", f"{figures} 'page_keys'")}
+    assert selected == {(week, page) for week in weeks for page in ("/home", "/reports")}
+    shares = worlds.fetch(workspace, "released", f"{figures} 'page_usage' and cohort_level = 'all'")
+    estimates = {key: estimate for start, key, estimate in shares if start == last}
+    assert estimates == pytest.approx({"/home": 1, "/reports": 0.8}, abs=0.1)
+    facts = "select kind, bounds, cells, least_eligible_users from mart_benchmark_catalog where release = 'page_keys'"
+    assert worlds.fetch(workspace, "released", facts) == [("keys", "3 keys, of a sample of users", 0, 237)]

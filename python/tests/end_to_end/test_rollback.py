@@ -68,7 +68,7 @@ def test_what_is_not_whole_is_not_gone_back_to(two_releases: Workspace, tmp_path
     assert current(workspace) == second
 
 
-@pytest.mark.parametrize("release", ["../releases", "0" * 16, ""])
+@pytest.mark.parametrize("release", ["../releases", "0" * 16, " "])
 def test_nor_is_what_is_not_kept(two_releases: Workspace, release: str) -> None:
     second = current(two_releases)
     assert worlds.quorum(two_releases, "rollback", "--to", release).exit_code == BadInput.exit_code
