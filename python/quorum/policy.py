@@ -55,7 +55,7 @@ class Spec:
     tolerance_points: Decimal
     metrics: tuple[Metric, ...]
     # from how many users on a figure should be within the tolerance, by level; empty where all are wanted alike
-    wanted_users: Mapping[str, int] = field(default_factory=dict)
+    wanted_users: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     @property
     def is_selection(self) -> bool:
