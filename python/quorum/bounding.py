@@ -60,6 +60,12 @@ class Block:
         return self.scale**2 * _distance2(self.bound, self.low, self.high, self.max_cells, len(self.cells))
 
     @property
+    def ends(self) -> tuple[int, int]:
+        """The least and the most that one unit adds to a cell."""
+        low, high = (self.low, self.high) if self.bound == "clamp" else (0, 1)
+        return self.scale * low - self.centre, self.scale * high - self.centre
+
+    @property
     def is_partition(self) -> bool:
         return self.bound == "bins"
 
@@ -130,6 +136,13 @@ class Layout:
         below_cap = math.sqrt(self._radius2 + self.count_scale**2)
         at_cap = math.sqrt(self._diameter2) * self.tenant_cap / (self.tenant_cap + 1) + math.sqrt(len(self.cells))
         return _above(max(below_cap, at_cap))
+
+    def can_hold(self, vector: Sequence[int]) -> bool:
+        """Whether a vector (the count, then each cell) is what whole users within their bounds may add up to."""
+        count, *cells = vector
+        users, rest = divmod(count, self.count_scale)
+        ends = (block.ends for block in self.blocks for _ in block.cells)
+        return not rest and all(users * low <= v <= users * high for v, (low, high) in zip(cells, ends, strict=True))
 
     @property
     def _radius2(self) -> int:

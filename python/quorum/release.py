@@ -14,6 +14,7 @@ from typing import Any
 from quorum import answers, cohort_control, key_selection, measurement, mechanisms, warehouse
 from quorum.bounding import Layout
 from quorum.budget import Budget, BudgetExhausted, Cost, Slot
+from quorum.errors import QuorumError
 from quorum.hash_chain import digest
 from quorum.key_selection import SELECTED, KeyCount
 from quorum.ledger import Answer, Gate, Ledger
@@ -152,6 +153,9 @@ def _read_cells(workspace: Workspace, due: Due) -> tuple[Cells, str]:
             [due.start],
         )
     cells = measurement.cells_from(rows, unions, due.spec, due.layout)
+    if not all(due.layout.can_hold(vector) for vector in cells.vectors.values()):
+        # whatever rows there are, the bounds are met: else the SQL is not what the noise is scaled to
+        raise QuorumError(f"nothing is released: a vector of {due.spec.name} is beyond what its users can add up to")
     # a gate is drawn for what one release counts, one map and one quorum: anything else is another draw
     asked = [due.spec.name, due.spec.min_tenants, due.spec.tenant_cap]
     return cells, digest([asked, sorted(cells.in_transition), [list(member.values()) for member in members]])

@@ -58,6 +58,18 @@ class TestSensitivity:
         found, others, unit = world
         assert distance(found, others, unit) <= found.sensitivity
 
+    @given(worlds())
+    def test_what_users_add_up_to_can_be_held_and_no_more(self, world: tuple[Layout, list[Unit], Unit]) -> None:
+        layout, others, unit = world
+        found = vector(layout, [others, [unit], others])
+        assert layout.can_hold(found)
+        users = found[0] // layout.count_scale
+        assert not layout.can_hold([found[0] + 1, *found[1:]]), "a part of a user"
+        ends = [block.ends for block in layout.blocks for _ in block.cells]
+        for place, (low, high) in enumerate(ends, start=1):
+            for beyond in (users * low - 1, users * high + 1):
+                assert not layout.can_hold([*found[:place], beyond, *found[place + 1 :]])
+
     @settings(max_examples=100)
     @given(worlds(), st.data())
     def test_other_contributors_neither_add_nor_hide(
