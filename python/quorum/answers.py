@@ -136,7 +136,7 @@ def _plain(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _metric(facts: Mapping[str, Any]) -> Metric:
-    wanted = facts["wanted_error"]
+    wanted, randomised = facts["wanted_error"], facts.get("randomised")  # which answers of before do not say
     return Metric(
         **{
             **facts,
@@ -144,6 +144,7 @@ def _metric(facts: Mapping[str, Any]) -> Metric:
             "edges": tuple(facts["edges"]),
             "shares": tuple(Decimal(share) for share in facts["shares"]),
             "wanted_error": None if wanted is None else Decimal(wanted),
+            "randomised": None if randomised is None else Decimal(randomised),
         }
     )
 

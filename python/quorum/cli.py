@@ -206,6 +206,23 @@ def rollback(workspace: Workspace, release: str | None) -> Printed:
     return {"published": now, "instead_of": instead_of, "open": workspace.published / "current"}
 
 
+@click.argument("source", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("target", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--property", "property_name", required=True, help="The property to randomise.")
+@click.option("--choices", required=True, help="All that it may be, with commas between.")
+@click.option("--epsilon", required=True, help="What one answer may tell of the choice behind it.")
+@click.option("--user", "user_field", default="user_id", show_default=True, help="The field that says whose it is.")
+@click.option("--memory", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Who was told what.")
+def randomise(workspace: Workspace, source: Path, target: Path, choices: str, epsilon: str, **named: Any) -> Printed:
+    """For a source, before it sends JSON lines: randomise a property of its users, once and for all for each."""
+    from quorum import local_model
+
+    told = local_model.randomise_file(
+        source, target, choices=choices.split(","), epsilon=local_model.read_epsilon(epsilon), **named
+    )
+    return {"written": target, "users": told}
+
+
 def cohorts(workspace: Workspace) -> Printed:
     """Show which cohorts there are, why, and how good they are. Exact figures: for the operator alone."""
     from quorum import cohort_report
@@ -255,6 +272,7 @@ for each in (
     status,
     cohorts,
     rollback,
+    randomise,
     verify,
     cli_keys.keys,
     cli_erase.erase,

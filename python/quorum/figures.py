@@ -15,6 +15,7 @@ import numpy as np
 
 from quorum.bounding import Layout
 from quorum.consistency import Array, reconcile
+from quorum.local_model import lie_probability, truth_probability
 from quorum.metrics import Metric
 
 Z95 = 1.959964
@@ -126,7 +127,7 @@ def figures(metric: Metric, forms: Forms, vector: Vector) -> list[Figure]:
     return [
         _total(key, form, forms, vector, width)
         if denominator is None
-        else _ratio(key, form, denominator, lowest, highest, metric.per, forms, vector)
+        else _ratio(key, form, denominator, lowest, highest, metric.per, forms, vector, _lies(metric))
         for key, form, denominator, lowest, highest, width in _asked(metric, forms)
     ]
 
@@ -153,7 +154,11 @@ def precise_from(metric: Metric, layout: Layout, scale: float, tolerance_points:
             spreads.append(vector.sigma(form) / width)
         elif denominator is forms.users:
             spreads.append(_spread(vector, form, denominator, lowest, highest))
-    return 100 * Z95 * max(spreads) / tolerance_points if spreads else None
+    if not spreads:
+        return None
+    # the users for which sqrt(spread**2 + lies * users) / users is what the tolerance allows
+    allowed, lies = tolerance_points / 100 / Z95, _lies(metric)
+    return (lies + math.sqrt(lies**2 + 4 * (allowed * max(spreads)) ** 2)) / (2 * allowed**2)
 
 
 def _spread(vector: Vector, form: Array, denominator: Array, lowest: int, highest: int) -> float:
@@ -184,7 +189,21 @@ def _asked(metric: Metric, forms: Forms) -> Iterator[tuple[str | None, Array, Ar
         cells = list(forms.of(metric.name).items())
         for position, (key, form) in enumerate(cells):
             at_least = np.sum([later for _, later in cells[position:]], axis=0)
-            yield key, at_least if metric.shows == "at_least" else form, forms.users, 0, 1, 1
+            shown = at_least if metric.shows == "at_least" else form
+            if metric.randomised is not None:
+                # of u users, x * truth + (u - x) * lie say so where it is true of x
+                lie = lie_probability(metric.randomised, len(cells))
+                shown = (form - lie * forms.users) / (truth_probability(metric.randomised, len(cells)) - lie)
+            yield key, shown, forms.users, 0, 1, 1
+
+
+def _lies(metric: Metric) -> float:
+    """Return what sources' randomised response adds to the variance of a total at most, per user; 0 without one."""
+    if metric.randomised is None:
+        return 0.0
+    choices = len(metric.keys)
+    truth, lie = truth_probability(metric.randomised, choices), lie_probability(metric.randomised, choices)
+    return 1 / (4 * (truth - lie) ** 2)
 
 
 def _total(key: str | None, form: Array, forms: Forms, vector: Vector, width: int) -> Figure:
@@ -203,11 +222,20 @@ def _total(key: str | None, form: Array, forms: Forms, vector: Vector, width: in
 
 
 def _ratio(
-    key: str | None, form: Array, denominator: Array, lowest: int, highest: int, per: int, forms: Forms, vector: Vector
+    key: str | None,
+    form: Array,
+    denominator: Array,
+    lowest: int,
+    highest: int,
+    per: int,
+    forms: Forms,
+    vector: Vector,
+    lies: float = 0.0,
 ) -> Figure:
     value, below = vector.value(form), vector.value(denominator)
-    low, high = fieller(vector, form, denominator)
-    spread = _spread(vector, form, denominator, lowest, highest)
+    of_lies = lies * max(vector.value(forms.users), 0.0)
+    low, high = fieller(vector, form, denominator, of_lies)
+    spread = math.hypot(_spread(vector, form, denominator, lowest, highest), math.sqrt(of_lies))
     return Figure(
         key,
         value / below / per if below > 0 else None,
@@ -215,18 +243,23 @@ def _ratio(
         None if high is None else high / per,
         100 * Z95 * spread / below if below > 0 else None,
         value,
-        vector.sigma(form),
+        math.hypot(vector.sigma(form), math.sqrt(of_lies)),
         vector.value(forms.users),
         vector.sigma(forms.users),
     )
 
 
-def fieller(vector: Vector, form: Array, denominator: Array) -> tuple[float | None, float | None]:
-    """Return the 95 % interval of a ratio: the r for which (x - r * d) is within z sigma of 0; None where unbounded."""
+def fieller(
+    vector: Vector, form: Array, denominator: Array, more_variance: float = 0.0
+) -> tuple[float | None, float | None]:
+    """Return the 95 % interval of a ratio: the r for which (x - r * d) is within z sigma of 0; None where unbounded.
+
+    ``more_variance`` is what x has beside the noise, and independent of it.
+    """
     x, d = vector.value(form), vector.value(denominator)
     a = d * d - Z95**2 * vector.cov(denominator, denominator)
     b = x * d - Z95**2 * vector.cov(form, denominator)
-    c = x * x - Z95**2 * vector.cov(form, form)
+    c = x * x - Z95**2 * (vector.cov(form, form) + more_variance)
     if d <= 0 or a <= 0:
         return None, None
     root = math.sqrt(max(b * b - a * c, 0.0))

@@ -6,7 +6,7 @@ Formulas are from Canonne, Kamath and Steinke 2020, "The Discrete Gaussian for D
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -90,6 +90,17 @@ def shifted_tail(tail: float, rho: Decimal) -> float:
     """
     surprise, shift = math.sqrt(-math.log(tail)), math.sqrt(rho)
     return math.exp(-((surprise - shift) ** 2)) * (1 + 1e-9) if shift < surprise else 1.0
+
+
+def randomised_response(choices: Sequence[str], truth: float, epsilon: Decimal) -> Callable[[str], str]:
+    """Return the mechanism of the local model: a choice in, the same one with probability ``truth`` or another one out.
+
+    Raises BadInput where OpenDP cannot prove it epsilon-DP.
+    """
+    measurement = dp.m.make_randomized_response(list(choices), truth)
+    if measurement.map(1) > epsilon:
+        raise BadInput(f"no randomised response of epsilon {epsilon} over these choices can be proven")
+    return measurement  # type: ignore[no-any-return]  # OpenDP has no types
 
 
 def _gaussian(scale: float) -> Any:

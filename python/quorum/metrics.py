@@ -16,7 +16,7 @@ NEEDS: dict[str, tuple[set[str], set[str]]] = {
     "sum": ({"low", "high"}, {"wanted_error"}),
     "mean": ({"low", "high"}, {"wanted_error", "per"}),
     "ratio": ({"numerator", "denominator", "ceiling"}, {"per"}),
-    "histogram": ({"keys"}, {"wanted_error", "shows"}),
+    "histogram": ({"keys"}, {"wanted_error", "shows", "randomised"}),
     "quantile": ({"edges", "shares"}, {"wanted_error", "per"}),
     "keys": ({"max_cells"}, set()),
 }
@@ -35,7 +35,9 @@ class Metric:
     ``shares`` of active users do not exceed), ``keys`` (those of the keys that users make that are no secret: such a
     selection is a release of its own, and the ``keys`` of other metrics may be its name). ``low`` and ``high`` clamp
     what one unit adds, in integers; ``per`` divides what is published; ``wanted_error`` is the standard error of the
-    figure per user that the metric asks for.
+    figure per user that the metric asks for; ``randomised`` is
+    the epsilon of the randomised response over ``keys`` that sources gave in place of the truth
+    (``quorum.local_model``), which the shares are freed of.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Metric:
     ceiling: int = 0
     shows: str = "share"
     wanted_error: Decimal | None = None
+    randomised: Decimal | None = None
 
     @property
     def is_clamped_sum(self) -> bool:
@@ -139,6 +142,8 @@ def _check(where: str, metric: Metric) -> None:
         "shares must lie between 0 and 1": metric.kind != "quantile"
         or (bool(metric.shares) and all(0 < share < 1 for share in metric.shares)),
         "shows must be share or at_least": metric.shows in ("share", "at_least"),
+        "randomised must be from 0 to 20, over two keys or more, and shows must be share": metric.randomised is None
+        or (0 < metric.randomised <= 20 and len(metric.keys) >= 2 and metric.shows == "share"),
         "wanted_error must be above 0": metric.wanted_error is None or metric.wanted_error > 0,
         f"there may be {MAX_CELLS_OF_METRIC} cells at the most": max(len(metric.edges), len(metric.keys))
         <= MAX_CELLS_OF_METRIC,

@@ -124,6 +124,7 @@ def render(name: str, found: Mapping[str, Any]) -> str:
         "demo": _run,
         "plan": _plan,
         "rollback": _rollback,
+        "randomise": _randomise,
         "ledger": _ledger,
         "status": _status,
         "cohorts": _cohorts,
@@ -244,6 +245,10 @@ def _status(found: Mapping[str, Any]) -> str:
         health.headline(tenants),
     ]
     return "\n".join([*head, _table(health.worst(tenants))] if tenants else head)
+
+
+def _randomise(found: Mapping[str, Any]) -> str:
+    return f"Written {found['written']}: {found['users']:,} users have an answer, the same in every file"
 
 
 def _rollback(found: Mapping[str, Any]) -> str:
