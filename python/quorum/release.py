@@ -10,7 +10,8 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
-from quorum import answers, cohort_control, measurement, mechanisms, warehouse
+from quorum import answers, cohort_control, measurement, mechanisms, tenant_shares, warehouse
+from quorum.answers import Shown
 from quorum.bounding import Layout
 from quorum.budget import Budget, BudgetExhausted, Cost, Slot
 from quorum.hash_chain import digest
@@ -94,15 +95,21 @@ def due_releases(
 
 def answer(workspace: Workspace, ledger: Ledger, budgets: dict[str, Budget], due: list[Due]) -> list[Outcome]:
     """Answer what is due, oldest first, as far as the budgets go."""
-    return [_answer_one(workspace, ledger, budgets[each.spec.population], each) for each in due]
+    # before anything is reserved: an answer whose shares are not kept could never be shown without them
+    ids = tenant_shares.keep(workspace, due)
+    return [
+        _answer_one(workspace, ledger, budgets[each.spec.population], each, id_)
+        for each, id_ in zip(due, ids, strict=True)
+    ]
 
 
-def _answer_one(workspace: Workspace, ledger: Ledger, budget: Budget, due: Due) -> Outcome:
+def _answer_one(workspace: Workspace, ledger: Ledger, budget: Budget, due: Due, measurement_id: str) -> Outcome:
     spec, slot = due.spec, due.slot
     cells, gate_map = _read_cells(workspace, due)
     drawn = ledger.eligible(spec.population, slot.period, due.start, gate_map)
     cost = Cost(spec.rho, due.delta_gate if drawn is None else Decimal(0))
-    privacy = _privacy(spec, due)  # before anything is spent: it can still be refused
+    # before anything is spent: it can still be refused
+    privacy = _privacy(spec, due) | {"measurement_id": measurement_id}
     kept = privacy | cohort_control.record(workspace, due, cells)
     try:
         reservation = ledger.reserve(slot, cost, budget)
@@ -148,12 +155,17 @@ def _privacy(spec: Spec, due: Due) -> dict[str, Any]:
     }
 
 
-def write_answers(workspace: Workspace, stored: list[Answer], outcomes: list[Outcome]) -> None:
-    """Copy the ledger's answers, and an empty one for each refusal, into the released plane."""
-    shown: list[tuple[str, Slot, Mapping[str, Any], bool]] = [(a.id, a.slot, a.payload, True) for a in stored]
+def shown(stored: Sequence[Answer], outcomes: Sequence[Outcome]) -> list[Shown]:
+    """Return what readers may see: the ledger's answers, and an empty one for each refusal."""
+    found: list[Shown] = [(answer.id, answer.slot, answer.payload, True) for answer in stored]
     for outcome in outcomes:
         if outcome.refusal is not None:
             slot = outcome.due.slot
             # not an answer, so no random id; the period names it, the same on every try
-            shown.append((f"refused {slot.release} {slot.period} {slot.start}", slot, outcome.payload, False))
-    answers.write(workspace, shown)
+            found.append((f"refused {slot.release} {slot.period} {slot.start}", slot, outcome.payload, False))
+    return found
+
+
+def write_answers(workspace: Workspace, stored: list[Answer], outcomes: list[Outcome]) -> None:
+    """Copy what readers may see into the released plane."""
+    answers.write(workspace, shown(stored, outcomes))

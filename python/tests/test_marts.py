@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from quorum.errors import BadInput
-from quorum.marts import METRIC_CATALOG, TENANT_MARTS, Published
+from quorum.marts import METRIC_CATALOG, TENANT_MARTS, VS_BENCHMARK, Published, Relation
 from quorum.runner import Dbt
 from quorum.settings import project_directory
 from quorum.workspace import Workspace
@@ -44,11 +44,17 @@ def catalog() -> list[Row]:
         return list(csv.DictReader(file))
 
 
+def privacy_class(mart: Relation, column: str) -> str:
+    """Return the class of a figure in a tenant's mart: exact, unless others have a part in it."""
+    own = mart.name != VS_BENCHMARK or column.startswith("tenant_")
+    return "tenant_exact" if own else "tenant_vs_benchmark"
+
+
 def faults(published: Published, catalog: Iterable[Row]) -> Iterator[str]:
     """Yield what is missing in the catalog, too much, or cannot be."""
     rows = {(row["mart"], row["metric"]): row for row in catalog}
     metrics = {
-        (mart.name, column.name): "tenant_exact" if mart in published.of_tenants else "benchmark_dp"
+        (mart.name, column.name): privacy_class(mart, column.name) if mart in published.of_tenants else "benchmark_dp"
         for mart in (*published.of_tenants, *published.benchmarks)
         for column in mart.columns
         if re.fullmatch(NUMBER, column.data_type) and column.name not in mart.grain
