@@ -17,7 +17,7 @@ from quorum.measurement import ATOM, Group, Noise
 from quorum.tenant_shares import Share
 from tests.measured_world import METRICS, World, exact, rounded_normal, world
 
-RELEASES = 300
+RELEASES = 200
 HERE, ELSEWHERE = "i0/r1/*", "i1/r2/*"
 AROUND = ((ATOM, HERE), ("industry", "i0/*/*"), ("all", "*/*/*"))
 WIDE = 100.0  # points; a tolerance that lets everything pass
@@ -126,7 +126,7 @@ def test_the_interval_holds_the_others_as_often_as_it_says(measured: World) -> N
             for name, row in found.items()
             if row["kind"] == kind
         ]
-        assert np.mean(held) == pytest.approx(0.95, abs=0.035), kind
+        assert np.mean(held) == pytest.approx(0.95, abs=0.04), kind
 
 
 def test_totals_are_compared_with_nothing(measured: World) -> None:
