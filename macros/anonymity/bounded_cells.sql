@@ -264,7 +264,7 @@ select * from (
             'active_users' as metric,
             cast(null as varchar) as key,
             sum(value) as value,
-            {{ list_of_structs({'contributor_key': 'contributor_key', 'value': 'value'}, 'true') }} as shares,
+            {{ sorted_list(struct_of({'contributor_key': 'contributor_key', 'value': 'value'})) }} as shares,
             count(*) as contributors,
             sum(users) as users,
             max(weight) as largest_weight
@@ -280,7 +280,7 @@ select * from (
             metric,
             key,
             sum(value) as value,
-            {{ list_of_structs({'contributor_key': 'contributor_key', 'value': 'value'}, 'true') }} as shares,
+            {{ sorted_list(struct_of({'contributor_key': 'contributor_key', 'value': 'value'})) }} as shares,
             null as contributors,
             null as users,
             null as largest_weight

@@ -6,7 +6,7 @@ others is that of the cohort, over fewer users.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -68,13 +68,17 @@ where not exists (
 
 
 @dataclass(frozen=True)
-class Benchmark:
-    """What may be shown of the others in one cohort, and how the tenant belongs to it."""
+class Others:
+    """A cohort around a tenant less what the tenant added to it: nothing, where it is not in the cohort.
+
+    ``released`` are the keys of each metric that the cohort itself is told precisely enough for.
+    """
 
     level: str
     key: str
-    is_in_cohort: bool  # else nothing was there to be taken off
-    others: Figure
+    is_in_cohort: bool
+    vector: Vector
+    released: Mapping[str, Collection[str | None]]
 
 
 def prepare(workspace: Workspace) -> None:
@@ -136,7 +140,7 @@ def _follow(connection: duckdb.DuckDBPyConnection) -> None:
 
 def of_answer(content: Mapping[str, Any], shares: Sequence[Share], is_answered: bool) -> Iterator[dict[str, Any]]:
     """Yield a row per share, metric and key of an answer's payload, whether or not it has a benchmark."""
-    layout = answers.layout_of(content)
+    layout, tolerance = answers.layout_of(content), content["tolerance_points"]
     forms, metrics = Forms(layout), [each for each in answers.metrics_of(content) if each.kind not in TOTALS]
     by_segment: dict[str | None, list[Mapping[str, Any]]] = defaultdict(list)
     for cohort in content["cohorts"]:
@@ -144,17 +148,25 @@ def of_answer(content: Mapping[str, Any], shares: Sequence[Share], is_answered: 
     for segment, cohorts in by_segment.items():
         members = {(cohort["level"], cohort["key"]): cohort["members"] for cohort in cohorts}
         vectors = figures.vectors(layout, cohorts, content["scales"])
+        released = {
+            place: {metric.name: _precise(metric, forms, vector, tolerance).keys() for metric in metrics}
+            for place, vector in vectors.items()
+        }
         for share in shares:
-            if share.segment != segment:
-                continue
-            around = [
-                (place, share.atom in members[place], without(vectors[place], share, members[place]))
-                for place in share.cohorts
-                if place in vectors
-            ]
-            for metric in metrics:
-                for row in _compared(metric, forms, share, around, content["tolerance_points"]):
-                    yield row | ({} if is_answered else {"status": "budget"})
+            if share.segment == segment:
+                around = [
+                    Others(
+                        *place,
+                        share.atom in members[place],
+                        without(vectors[place], share, members[place]),
+                        released[place],
+                    )
+                    for place in share.cohorts
+                    if place in vectors
+                ]
+                for metric in metrics:
+                    for row in _compared(metric, forms, share, around, tolerance):
+                        yield row | ({} if is_answered else {"status": "budget"})
 
 
 def without(vector: Vector, share: Share, members: Sequence[str]) -> Vector:
@@ -163,18 +175,20 @@ def without(vector: Vector, share: Share, members: Sequence[str]) -> Vector:
     return Vector(vector.values - own, vector.covariance)
 
 
-Around = Sequence[tuple[tuple[str, str], bool, Vector]]
+def _precise(metric: Metric, forms: Forms, vector: Vector, tolerance: float) -> dict[str | None, Figure]:
+    """Return by key the figures that are told precisely enough."""
+    found = figures.figures(metric, forms, vector)
+    return {each.key: each for each in found if each.error_points is not None and each.error_points <= tolerance}
 
 
 def _compared(
-    metric: Metric, forms: Forms, share: Share, around: Around, tolerance_points: float
+    metric: Metric, forms: Forms, share: Share, around: Sequence[Others], tolerance: float
 ) -> Iterator[dict[str, Any]]:
     width = len(share.vector)
     exact = Vector(np.array(share.vector, dtype=float), np.zeros((width, width)))
     own = figures.figures(metric, forms, exact)
-    shown = _narrowest(metric, forms, [figure.key for figure in own], around, tolerance_points)
+    shown = _narrowest(metric, forms, len(own), around, tolerance)
     for figure in map(_rounded, own):
-        benchmark = shown.get(figure.key)
         yield {
             "tenant_key": share.tenant_key,
             "segment": share.segment,
@@ -182,24 +196,25 @@ def _compared(
             "key": figure.key,
             "kind": metric.kind,
             "estimand": metric.estimand,
-            "status": "released" if benchmark else "imprecise" if around else "ineligible",
+            "status": "released" if figure.key in shown else "imprecise" if around else "ineligible",
             "tenant_users": round(exact.value(forms.users)),
             "tenant_estimate": figure.estimate,
-            **(_beside(figure.estimate, benchmark) if benchmark else {}),
+            **(_beside(figure.estimate, *shown[figure.key]) if figure.key in shown else {}),
         }
 
 
 def _narrowest(
-    metric: Metric, forms: Forms, keys: Sequence[str | None], around: Around, tolerance_points: float
-) -> dict[str | None, Benchmark]:
-    """Return by key the first cohort in which the others are told precisely enough."""
-    found: dict[str | None, Benchmark] = {}
-    for (level, key), is_in_cohort, vector in around:
-        if len(found) == len(keys):
+    metric: Metric, forms: Forms, keys: int, around: Sequence[Others], tolerance: float
+) -> dict[str | None, tuple[Others, Figure]]:
+    """Return by key the first cohort that is released and is precise enough without the tenant, too."""
+    found: dict[str | None, tuple[Others, Figure]] = {}
+    for others in around:
+        if len(found) == keys:
             break
-        for others in figures.figures(metric, forms, vector):
-            if others.error_points is not None and others.error_points <= tolerance_points:
-                found.setdefault(others.key, Benchmark(level, key, is_in_cohort, _rounded(others)))
+        if wanted := others.released[metric.name]:
+            for key, figure in _precise(metric, forms, others.vector, tolerance).items():
+                if key in wanted:
+                    found.setdefault(key, (others, _rounded(figure)))
     return found
 
 
@@ -209,19 +224,17 @@ def _rounded(figure: Figure) -> Figure:
     return replace(figure, **{name: None if v is None else round(v, DECIMALS) for name, v in values.items()})
 
 
-def _beside(estimate: float | None, benchmark: Benchmark) -> dict[str, Any]:
-    others = benchmark.others
-    difference = None if estimate is None or others.estimate is None else estimate - others.estimate
+def _beside(estimate: float | None, others: Others, figure: Figure) -> dict[str, Any]:
     return {
-        "cohort_level": benchmark.level,
-        "cohort_key": benchmark.key,
-        "is_in_cohort": benchmark.is_in_cohort,
-        "others_users": others.users,
-        "others_estimate": others.estimate,
-        "others_estimate_low": others.estimate_low,
-        "others_estimate_high": others.estimate_high,
-        "difference": difference,
-        "is_more_than_noise": is_outside(estimate, others),
+        "cohort_level": others.level,
+        "cohort_key": others.key,
+        "is_in_cohort": others.is_in_cohort,
+        "others_users": figure.users,
+        "others_estimate": figure.estimate,
+        "others_estimate_low": figure.estimate_low,
+        "others_estimate_high": figure.estimate_high,
+        "difference": None if estimate is None or figure.estimate is None else estimate - figure.estimate,
+        "is_more_than_noise": is_outside(estimate, figure),
     }
 
 

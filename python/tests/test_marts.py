@@ -127,6 +127,14 @@ def test_the_bundles_depend_on_every_mart_of_a_tenant(manifest: "Manifest", publ
     assert published.names == sorted(file.stem for file in files)
 
 
+def test_one_mart_of_a_tenant_has_to_do_with_others_and_it_is_made_of_nothing_else(manifest: "Manifest") -> None:
+    compared = {name for name in manifest.sources if name.startswith("source.quorum.comparisons.")}
+    readers = [node for node in manifest.nodes.values() if compared & set(getattr(node, "depends_on_nodes", ()))]
+    [mart] = [node for node in readers if node.resource_type == "model"]
+    assert mart.name == VS_BENCHMARK
+    assert set(mart.depends_on_nodes) <= compared
+
+
 def test_a_mart_that_cannot_be_cut_by_tenant_is_refused(manifest: "Manifest", monkeypatch: pytest.MonkeyPatch) -> None:
     [test] = [
         node
