@@ -35,8 +35,8 @@ COLUMNS = {
     "value_minor": "value_minor",
 }
 
-# Those that models/release reads: what a private release has measured goes with them.
-MEASURED = ("event_name", "feature")
+# Where an event came from. What a private release has measured goes with any other field, for it may have been read.
+UNMEASURED = ("url_path", "referrer_channel", "ip_network", "user_agent_family")
 
 LIMITS = """
 create or replace temp table limits as
@@ -190,7 +190,7 @@ def expire_fields(workspace: Workspace, keyring: Keyring) -> None:
             query = CHANGED.format(is_there=is_there)
             if connection.execute(query, {"field": field}).fetchall() != [(0,)]:
                 due.append(field)
-                if column in MEASURED:
+                if column not in UNMEASURED:
                     connection.execute(DAYS.format(is_there=is_there), {"field": field})
         connection.execute("insert into int_event_changes select * from changed")
         connection.execute("detach tenant")

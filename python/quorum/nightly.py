@@ -224,12 +224,8 @@ class _Night:
         self._progress("building the benchmark marts")
         self._dbt.build("released", "released")
         self._progress("comparing each tenant with its benchmark")
-        comparisons.write(
-            self.workspace,
-            release.shown(given, self.report.outcomes),
-            self._rules.policies.specs,
-            self.report.as_of,
-        )
+        shown = release.shown(given, self.report.outcomes)
+        comparisons.write(self.workspace, shown, self._rules.policies.specs, self.report.as_of)
         self._dbt.build("compared", "compared")
 
     def _check(self, answers: list[Answer]) -> None:
