@@ -90,7 +90,7 @@ def prepare(workspace: Workspace) -> None:
 
 
 def write(workspace: Workspace, shown: Iterable[Shown], specs: Iterable[Spec], as_of: date) -> None:
-    """Write the comparisons of the periods that releases look back on, and drop the shares of all others."""
+    """Write the comparisons of the last periods of each release's history, and drop the shares of all others."""
     oldest = {(spec.name, spec.period): spec.periods(as_of)[0][0] for spec in specs}
     recent = [
         (slot, content, is_answered)
