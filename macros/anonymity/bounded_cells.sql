@@ -5,7 +5,10 @@
     Everything is bounded here, whatever the rows say: a unit is in one segment, adds one clamped value per sum, is in
     one bin per histogram, and fills `max_cells` cells per metric of distinct users. Then each contributor is weighed as
     `tenant_cap` users at the most. Numbers come from the rows that the noise is scaled to (`quorum.release_control`);
-    the proof is in docs/privacy-model.md. The call stands for the last select of a model, whose CTEs may have any names. -#}
+    the proof is in docs/privacy-model.md. A cell names what each contributor adds, for what a contributor has added is
+    all that may be taken off an answer again, and for itself alone (`quorum.tenant_shares`).
+
+    The call stands for the last select of a model, whose CTEs may have any names. -#}
 {% macro bounded_cells(release, contributions) -%}
 select * from (
 
@@ -217,6 +220,7 @@ select * from (
         select
             contributors.period_start,
             contributors.cohort_key,
+            contributors.contributor_key,
             contributors.segment,
             layout.metric,
             layout.key,
@@ -236,21 +240,36 @@ select * from (
 
     ),
 
-    cells as (
+    counted as (
 
         select
             contributors.period_start,
             contributors.cohort_key,
+            contributors.contributor_key,
             contributors.segment,
-            'active_users' as metric,
-            cast(null as varchar) as key,
-            sum(periods.count_scale * least(contributors.users, periods.tenant_cap)) as value,
-            count(*) as contributors,
-            sum(contributors.users) as users,
-            max(least(contributors.users, periods.tenant_cap)) as largest_weight
+            contributors.users,
+            least(contributors.users, periods.tenant_cap) as weight,
+            cast(periods.count_scale * least(contributors.users, periods.tenant_cap) as bigint) as value
         from contributors
         inner join periods on contributors.period_start = periods.period_start
-        group by contributors.period_start, contributors.cohort_key, contributors.segment
+
+    ),
+
+    cells as (
+
+        select
+            period_start,
+            cohort_key,
+            segment,
+            'active_users' as metric,
+            cast(null as varchar) as key,
+            sum(value) as value,
+            {{ sorted_list(struct_of({'contributor_key': 'contributor_key', 'value': 'value'})) }} as shares,
+            count(*) as contributors,
+            sum(users) as users,
+            max(weight) as largest_weight
+        from counted
+        group by period_start, cohort_key, segment
 
         union all
 
@@ -261,6 +280,7 @@ select * from (
             metric,
             key,
             sum(value) as value,
+            {{ sorted_list(struct_of({'contributor_key': 'contributor_key', 'value': 'value'})) }} as shares,
             null as contributors,
             null as users,
             null as largest_weight
@@ -305,6 +325,7 @@ select * from (
             keyset.metric,
             keyset.key,
             cast(coalesce(cells.value, 0) as bigint) as value,
+            cells.shares,
             {%- for size in ['contributors', 'users', 'largest_weight'] %}
             case when keyset.metric = 'active_users' then cast(coalesce(cells.{{ size }}, 0) as bigint) end as {{ size }}
             {{- ',' if not loop.last }}

@@ -40,6 +40,7 @@ SLOTS = pa.schema(
         ("policy_version", pa.string()),
     ]
 )
+Shown = tuple[str, Slot, Mapping[str, Any], bool]  # id, slot, payload, whether it was answered
 _TEXTS = ("cohort_level", "cohort_key", "cohort_industry", "cohort_region", "cohort_size_band", "segment")
 _NUMBERS = (
     "estimate",
@@ -83,8 +84,8 @@ def selection(spec: Spec, keys: Sequence[str] | None) -> dict[str, Any]:
     }
 
 
-def write(workspace: Workspace, stored: Sequence[tuple[str, Slot, Mapping[str, Any], bool]]) -> None:
-    """Write answers (id, slot, payload, whether it was answered) into the released plane, in place of what is there."""
+def write(workspace: Workspace, stored: Sequence[Shown]) -> None:
+    """Write answers into the released plane, in place of what is there."""
     slots = [_slot_row(*each) for each in stored]
     rows = [{"answer_id": id_, **row} for id_, _, content, _ in stored for row in _figures(content)]
     with warehouse.opened(workspace, "released") as connection:
@@ -107,10 +108,15 @@ def _slot_row(answer_id: str, slot: Slot, content: Mapping[str, Any], is_answere
 
 
 def _figures(content: Mapping[str, Any]) -> list[dict[str, Any]]:
-    metrics = [_metric(each) for each in content["metrics"]]
+    metrics = metrics_of(content)
     if SELECTED in content:
         return list(_selected(metrics[0], content[SELECTED]))
-    return list(figures.of_answer(metrics, _layout(content["layout"]), content["cohorts"], content["scales"]))
+    return list(figures.of_answer(metrics, layout_of(content), content["cohorts"], content["scales"]))
+
+
+def metrics_of(content: Mapping[str, Any]) -> list[Metric]:
+    """Return the metrics of a stored answer."""
+    return [_metric(each) for each in content["metrics"]]
 
 
 def _selected(metric: Metric, keys: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -149,6 +155,8 @@ def _metric(facts: Mapping[str, Any]) -> Metric:
     )
 
 
-def _layout(facts: Mapping[str, Any]) -> Layout:
+def layout_of(content: Mapping[str, Any]) -> Layout:
+    """Return the layout of a stored answer's vectors."""
+    facts = content["layout"]
     blocks = [Block(**{**block, "cells": tuple(Cell(**cell) for cell in block["cells"])}) for block in facts["blocks"]]
     return Layout(tuple(blocks), facts["tenant_cap"])

@@ -42,6 +42,12 @@ create table if not exists landing_in_rewriting (
     landing_file varchar not null,
     row_count bigint not null
 );
+-- of which tenant's days events were forgotten since what is kept of them outside of dbt has followed
+create table if not exists forgotten_days (
+    tenant_key varchar not null,
+    first_day date not null,
+    last_day date not null
+);
 create table if not exists forgetting_due (
     since date not null,
     is_urgent boolean not null
@@ -97,6 +103,15 @@ where not exists (
 )
 """
 
+# Needs the tenant plane beside the restricted one.
+DAYS = """
+insert into forgotten_days
+select events.tenant_key, min(cast(events.occurred_at as date)), max(cast(events.occurred_at as date))
+from tenant.int_events as events
+inner join marked using (landing_file, landing_row)
+group by events.tenant_key
+"""
+
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the relations."""
@@ -106,7 +121,7 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
 def mark(connection: duckdb.DuckDBPyConnection, reason: str, as_of: date) -> int:
     """Mark the rows of the temporary relation ``marked``; return how many were not marked before.
 
-    The caller holds the transaction. No batch may be in work.
+    The caller holds the transaction, and shows the tenant plane. No batch may be in work.
     """
     connection.execute(
         "delete from marked using landing_erased as erased "
@@ -127,6 +142,7 @@ def mark(connection: duckdb.DuckDBPyConnection, reason: str, as_of: date) -> int
         "next_batch = greatest(next_batch, (select coalesce(max(batch), 0) + 1 from landing_rows))"
     )
     connection.execute("insert into landing_erased select landing_file, landing_row, ? from marked", [reason])
+    connection.execute(DAYS)
     call_for(connection, as_of, urgent=reason == ERASED)
     return int(count)
 

@@ -35,6 +35,9 @@ COLUMNS = {
     "value_minor": "value_minor",
 }
 
+# Where an event came from. What a private release has measured goes with any other field, for it may have been read.
+UNMEASURED = ("url_path", "referrer_channel", "ip_network", "user_agent_family")
+
 LIMITS = """
 create or replace temp table limits as
 with current as (
@@ -126,6 +129,13 @@ select events.tenant_key, events.unit_key, min(events.occurred_at), max(events.o
 group by events.tenant_key, events.unit_key, cast(events.occurred_at as date)
 """
 
+DAYS = f"""
+insert into forgotten_days
+select events.tenant_key, min(cast(events.occurred_at as date)), max(cast(events.occurred_at as date))
+{HELD}
+group by events.tenant_key
+"""
+
 EMPTY = """
 update int_events as events
 set {column} = {without}
@@ -180,6 +190,8 @@ def expire_fields(workspace: Workspace, keyring: Keyring) -> None:
             query = CHANGED.format(is_there=is_there)
             if connection.execute(query, {"field": field}).fetchall() != [(0,)]:
                 due.append(field)
+                if column not in UNMEASURED:
+                    connection.execute(DAYS.format(is_there=is_there), {"field": field})
         connection.execute("insert into int_event_changes select * from changed")
         connection.execute("detach tenant")
     if not due:

@@ -85,9 +85,9 @@ def of_answer(
     forms = Forms(layout)
     for segment in dict.fromkeys(cohort["segment"] for cohort in cohorts):
         here = [cohort for cohort in cohorts if cohort["segment"] == segment]
-        vectors = _vectors(layout, [cohort for cohort in here if cohort["noisy"] is not None], scales)
+        found_vectors = vectors(layout, here, scales)
         for cohort in here:
-            vector = vectors.get((cohort["level"], cohort["key"]))
+            vector = found_vectors.get((cohort["level"], cohort["key"]))
             about = {f"cohort_{name}": cohort[name] for name in ("level", "key", "industry", "region", "size_band")}
             for metric in metrics:
                 found = figures(metric, forms, vector) if vector else [Figure(key) for key in _keys(metric, forms)]
@@ -103,9 +103,11 @@ def of_answer(
                     }
 
 
-def _vectors(
-    layout: Layout, eligible: Sequence[Mapping[str, Any]], scales: Mapping[str, float]
+def vectors(
+    layout: Layout, cohorts: Sequence[Mapping[str, Any]], scales: Mapping[str, float]
 ) -> dict[tuple[str, str], Vector]:
+    """Return the reconciled vectors of the cohorts of one segment, by level and key; none of one that is no quorum."""
+    eligible = [cohort for cohort in cohorts if cohort["noisy"] is not None]
     if not eligible:
         return {}
     consistent = reconcile(

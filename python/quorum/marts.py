@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 BENCHMARKS = "mart_benchmarks"  # every figure of every release; the others are views of some
 METRIC_CATALOG = "metric_catalog"
+VS_BENCHMARK = "mart_tenant_vs_benchmark"  # the one mart of a tenant in which others have a part
 TENANT_MARTS = ["marts", "tenant"]  # folders below models/
 BENCHMARK_MARTS = ["marts", "benchmarks"]
 

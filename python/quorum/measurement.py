@@ -179,7 +179,7 @@ def cells_from(
 
     ``cohorts`` are the rows of ``cohort_unions``: a cohort and one of its atoms each, the atom itself included.
     """
-    place = {(COUNT, None): 0} | {(cell.metric, cell.key): n for n, cell in enumerate(layout.cells, start=1)}
+    place = places(layout)
     vectors: dict[Group, list[int]] = defaultdict(lambda: [0] * len(place))
     for row in rows:
         vectors[Group(row["cohort_key"], row["segment"])][place[row["metric"], row["key"]]] = row["value"]
@@ -195,6 +195,11 @@ def cells_from(
     named = tuple(spec.segments) or (None,)
     groups = [Group(atom.key, segment) for atom in atoms for segment in named]
     return Cells(atoms, parents, named, {group: tuple(vectors[group]) for group in groups}, frozenset(in_transition))
+
+
+def places(layout: Layout) -> dict[tuple[str, str | None], int]:
+    """Return where in a vector the count and each cell stand, by metric and key."""
+    return {(COUNT, None): 0} | {(cell.metric, cell.key): n for n, cell in enumerate(layout.cells, start=1)}
 
 
 def _order(cohort: Cohort) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from quorum import (
     benchmark_catalog,
     bundles,
     cohort_quality,
+    comparisons,
     expiry,
     following,
     forgetting,
@@ -174,6 +175,7 @@ class _Night:
         publish.sweep(self.workspace)
         rekey.finish(self.workspace, self._keyring, self._progress)
         following.prepare(self.workspace)
+        comparisons.prepare(self.workspace)
         with warehouse.opened(self.workspace, "restricted") as connection:
             landing.prepare(connection)
             intake.write_clock(connection, self.report.as_of, self._rebuild)
@@ -206,6 +208,7 @@ class _Night:
                 connection, "select reason, count(*) as n from int_quarantine group by reason order by reason"
             )
         following.settle(self.workspace)
+        comparisons.forget(self.workspace)
         self.report.forgotten = forgetting.finish(self.workspace, self._keyring, self.report.as_of, self._progress)
         if self.report.forgotten:
             self.report.problems += self.report.forgotten.problems
@@ -239,6 +242,10 @@ class _Night:
         benchmark_catalog.write(self.workspace, policies, keys)
         self._progress("building the benchmark marts")
         self._dbt.build("released", "released")
+        self._progress("comparing each tenant with its benchmark")
+        shown = release.shown(given, self.report.outcomes)
+        comparisons.write(self.workspace, shown, self._rules.policies.specs, self.report.as_of)
+        self._dbt.build("compared", "compared")
 
     def _check(self, answers: list[Answer]) -> None:
         cohort_quality.check(self.workspace, self._dbt, answers, self._progress)

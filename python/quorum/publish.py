@@ -21,7 +21,7 @@ from quorum.digests import Content
 from quorum.errors import QuorumError, Refused
 from quorum.gate import Last
 from quorum.ledger import Ledger
-from quorum.marts import Published, Relation
+from quorum.marts import VS_BENCHMARK, Published, Relation
 from quorum.warehouse import quoted
 from quorum.workspace import Workspace
 
@@ -183,7 +183,7 @@ class Publication:
             for number, bundle in enumerate(changed, start=1):
                 folder = self._folder / TENANTS / bundle.tenant_key
                 stage.write(folder / "tenant.duckdb", bundle)
-                privacy = {"exact": True, "key_check": bundle.key_check}
+                privacy = {"exact": True, "but_for": VS_BENCHMARK, "key_check": bundle.key_check}
                 self._manifest(folder, contents[bundle.tenant_key], privacy)
                 if number % 100 == 0:
                     progress(f"{number} of {len(changed)} bundles that changed")

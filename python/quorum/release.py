@@ -11,7 +11,8 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
-from quorum import answers, cohort_control, key_selection, measurement, mechanisms, warehouse
+from quorum import answers, cohort_control, key_selection, measurement, mechanisms, tenant_shares, warehouse
+from quorum.answers import Shown
 from quorum.bounding import Layout
 from quorum.budget import Budget, BudgetExhausted, Cost, Slot
 from quorum.errors import QuorumError
@@ -96,10 +97,15 @@ _plan = cache(Plan.of)  # most periods have one layout
 
 def answer(workspace: Workspace, ledger: Ledger, budgets: dict[str, Budget], due: list[Due]) -> list[Outcome]:
     """Answer what is due, oldest first, as far as the budgets go."""
+    # before anything is reserved: an answer whose shares are not kept could never be shown without them
+    ids = iter(tenant_shares.keep(workspace, [each for each in due if not each.spec.is_selection]))
     outcomes = []
     for each in due:
-        respond = _select_keys if each.spec.is_selection else _answer_one
-        outcomes.append(respond(workspace, ledger, budgets[each.spec.population], each))
+        budget = budgets[each.spec.population]
+        if each.spec.is_selection:
+            outcomes.append(_select_keys(workspace, ledger, budget, each))
+        else:
+            outcomes.append(_answer_one(workspace, ledger, budget, each, next(ids)))
     return outcomes
 
 
@@ -120,12 +126,13 @@ def _select_keys(workspace: Workspace, ledger: Ledger, budget: Budget, due: Due)
     return Outcome(due, ledger.commit(reservation, answers.selection(due.spec, keys) | privacy, gate).payload)
 
 
-def _answer_one(workspace: Workspace, ledger: Ledger, budget: Budget, due: Due) -> Outcome:
+def _answer_one(workspace: Workspace, ledger: Ledger, budget: Budget, due: Due, measurement_id: str) -> Outcome:
     spec, slot = due.spec, due.slot
     cells, gate_map = _read_cells(workspace, due)
     drawn = ledger.eligible(spec.population, slot.period, due.start, gate_map)
     cost = Cost(spec.rho, due.delta_gate if drawn is None else Decimal(0))
-    privacy = _privacy(spec, due)  # before anything is spent: it can still be refused
+    # before anything is spent: it can still be refused
+    privacy = _privacy(spec, due) | {"measurement_id": measurement_id}
     kept = privacy | cohort_control.record(workspace, due, cells)
     try:
         reservation = ledger.reserve(slot, cost, budget)
@@ -174,12 +181,17 @@ def _privacy(spec: Spec, due: Due) -> dict[str, Any]:
     }
 
 
-def write_answers(workspace: Workspace, stored: list[Answer], outcomes: list[Outcome]) -> None:
-    """Copy the ledger's answers, and an empty one for each refusal, into the released plane."""
-    shown: list[tuple[str, Slot, Mapping[str, Any], bool]] = [(a.id, a.slot, a.payload, True) for a in stored]
+def shown(stored: Sequence[Answer], outcomes: Sequence[Outcome]) -> list[Shown]:
+    """Return what readers may see: the ledger's answers, and an empty one for each refusal."""
+    found: list[Shown] = [(answer.id, answer.slot, answer.payload, True) for answer in stored]
     for outcome in outcomes:
         if outcome.refusal is not None:
             slot = outcome.due.slot
             # not an answer, so no random id; the period names it, the same on every try
-            shown.append((f"refused {slot.release} {slot.period} {slot.start}", slot, outcome.payload, False))
-    answers.write(workspace, shown)
+            found.append((f"refused {slot.release} {slot.period} {slot.start}", slot, outcome.payload, False))
+    return found
+
+
+def write_answers(workspace: Workspace, stored: list[Answer], outcomes: list[Outcome]) -> None:
+    """Copy what readers may see into the released plane."""
+    answers.write(workspace, shown(stored, outcomes))

@@ -79,7 +79,7 @@ def has(connection: duckdb.DuckDBPyConnection, relation: str) -> bool:
 
 
 def rows(
-    connection: duckdb.DuckDBPyConnection, query: str, parameters: list[Any] | None = None
+    connection: duckdb.DuckDBPyConnection, query: str, parameters: list[Any] | dict[str, Any] | None = None
 ) -> list[dict[str, Any]]:
     """Return the query's rows as dictionaries."""
     result = connection.execute(query, parameters or [])

@@ -1,7 +1,7 @@
 """A small world with a metric of each kind, measured and made into figures as a release does, whatever its noise is."""
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -37,15 +37,17 @@ Name = tuple[str, ...]  # level, cohort, metric and key of a figure
 
 @dataclass(frozen=True)
 class World:
-    """What one period of a release is measured over; ``scales`` are of the noise, by level."""
+    """What one period of a release is measured over; ``added`` are the vectors of each atom's contributors."""
 
     spec: Spec
     layout: Layout
     plan: Plan
     cells: Cells
+    added: Mapping[str, Sequence[tuple[int, ...]]]
 
     @property
     def scales(self) -> dict[str, float]:
+        """The standard deviation of the noise, by level."""
         return self.plan.scales
 
     def cohorts(self, noise: Noise, without: frozenset[str] = frozenset()) -> list[dict[str, Any]]:
@@ -71,11 +73,15 @@ def world(dice: random.Random, industries: int = 2, regions: int = 4, contributo
     for name in sorted({atom.industry for atom in atoms}):
         members = frozenset(atom.key for atom in atoms if atom.industry == name)
         parents[Cohort(f"{name}/*/*", "industry", name, "*", "*")] = members
-    vectors = {
-        Group(atom.key, None): tuple(vector(layout, (list(_units(dice, layout)) for _ in range(contributors))))
-        for atom in atoms
+    added = {
+        atom.key: [tuple(vector(layout, [list(_units(dice, layout))])) for _ in range(contributors)] for atom in atoms
     }
-    return World(SPEC, layout, Plan.of(SPEC, layout), Cells(tuple(atoms), parents, (None,), vectors))
+    vectors = {Group(atom, None): _total(several) for atom, several in added.items()}
+    return World(SPEC, layout, Plan.of(SPEC, layout), Cells(tuple(atoms), parents, (None,), vectors), added)
+
+
+def _total(vectors: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    return tuple(map(sum, zip(*vectors, strict=True)))
 
 
 def _units(dice: random.Random, layout: Layout) -> Iterator[Unit]:

@@ -25,6 +25,8 @@ def sql(text: str) -> str:
         "integer_division": lambda dividend, divisor: f"(({dividend}) // ({divisor}))",
         "sha256_text": lambda value: f"sha256({value})",
         "matches": lambda value, pattern: f"regexp_matches({value}, '{pattern}')",
+        "struct_of": lambda fields: f"struct_pack({', '.join(f'{name} := {value}' for name, value in fields.items())})",
+        "sorted_list": lambda value: f"list_sort(list({value}))",
     }
     # values are names of our own relations, so there is nothing to escape
     return jinja2.Environment(autoescape=False).from_string(_macros() + text).render(names)  # noqa: S701

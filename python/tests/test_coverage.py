@@ -135,7 +135,7 @@ def test_reconciled_figures_add_up(measured: World, without: frozenset[str]) -> 
             assert whole == pytest.approx(sum(atoms[atom]["amount"] for atom in members - without), rel=1e-9)
     bins = figures.Forms(measured.layout).of("minutes")
     eligible = [cohort for cohort in measured.cohorts(noise, without) if cohort["noisy"] is not None]
-    vectors = figures._vectors(measured.layout, eligible, measured.scales)
+    vectors = figures.vectors(measured.layout, eligible, measured.scales)
     assert len(vectors) == len(measured.cells.atoms) + len(measured.cells.parents) - len(without)
     for vector in vectors.values():
         users = vector.value(figures.Forms(measured.layout).users)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from quorum.errors import BadInput
-from quorum.marts import METRIC_CATALOG, TENANT_MARTS, Published
+from quorum.marts import METRIC_CATALOG, TENANT_MARTS, VS_BENCHMARK, Published, Relation
 from quorum.runner import Dbt
 from quorum.settings import project_directory
 from quorum.workspace import Workspace
@@ -44,11 +44,17 @@ def catalog() -> list[Row]:
         return list(csv.DictReader(file))
 
 
+def privacy_class(mart: Relation, column: str) -> str:
+    """Return the class of a figure in a tenant's mart: exact, unless others have a part in it."""
+    own = mart.name != VS_BENCHMARK or column.startswith("tenant_")
+    return "tenant_exact" if own else "tenant_vs_benchmark"
+
+
 def faults(published: Published, catalog: Iterable[Row]) -> Iterator[str]:
     """Yield what is missing in the catalog, too much, or cannot be."""
     rows = {(row["mart"], row["metric"]): row for row in catalog}
     metrics = {
-        (mart.name, column.name): "tenant_exact" if mart in published.of_tenants else "benchmark_dp"
+        (mart.name, column.name): privacy_class(mart, column.name) if mart in published.of_tenants else "benchmark_dp"
         for mart in (*published.of_tenants, *published.benchmarks)
         for column in mart.columns
         if re.fullmatch(NUMBER, column.data_type) and column.name not in mart.grain
@@ -119,6 +125,14 @@ def test_the_bundles_depend_on_every_mart_of_a_tenant(manifest: "Manifest", publ
     assert names == sorted([METRIC_CATALOG, *published.names])
     files = (project_directory() / "models" / Path(*TENANT_MARTS)).glob("*.sql")
     assert published.names == sorted(file.stem for file in files)
+
+
+def test_one_mart_of_a_tenant_has_to_do_with_others_and_it_is_made_of_nothing_else(manifest: "Manifest") -> None:
+    compared = {name for name in manifest.sources if name.startswith("source.quorum.comparisons.")}
+    readers = [node for node in manifest.nodes.values() if compared & set(getattr(node, "depends_on_nodes", ()))]
+    [mart] = [node for node in readers if node.resource_type == "model"]
+    assert mart.name == VS_BENCHMARK
+    assert set(mart.depends_on_nodes) <= compared
 
 
 def test_a_mart_that_cannot_be_cut_by_tenant_is_refused(manifest: "Manifest", monkeypatch: pytest.MonkeyPatch) -> None:

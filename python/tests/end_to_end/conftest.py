@@ -62,14 +62,18 @@ def at_once(in_batches: Night, tmp_path_factory: pytest.TempPathFactory) -> Nigh
 @pytest.fixture(scope="session")
 def benchmarked_night(tmp_path_factory: pytest.TempPathFactory) -> Night:
     """A week of two cohorts: the larger tenants, enough for a benchmark, and the smaller, too few for its tolerance."""
-    workspace = worlds.simulated(tmp_path_factory.mktemp("benchmarked"), tenants=44, users=450, days=7)
-    with (workspace.registry / "tenants.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    ranks = {tenant: rank for rank, tenant in enumerate(dict.fromkeys(row["tenant_id"] for row in rows))}
-    for row in rows:
-        is_large = ranks[row["tenant_id"]] < 22
-        row |= {"industry": "retail", "region": "eu"} if is_large else {"industry": "media", "region": "us"}
-    worlds.registered(workspace.root, rows)
-    workspace.policy.mkdir(exist_ok=True)
-    (workspace.policy / "releases.yml").write_text("releases: {feature_usage: {tolerance_points: 3.2}}")
-    return Night(workspace, worlds.run(workspace, tested=True))
+
+    def make(root: Path) -> Night:
+        workspace = worlds.simulated(root, tenants=44, users=450, days=7)
+        with (workspace.registry / "tenants.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        ranks = {tenant: rank for rank, tenant in enumerate(dict.fromkeys(row["tenant_id"] for row in rows))}
+        for row in rows:
+            is_large = ranks[row["tenant_id"]] < 22
+            row |= {"industry": "retail", "region": "eu"} if is_large else {"industry": "media", "region": "us"}
+        worlds.registered(workspace.root, rows)
+        workspace.policy.mkdir(exist_ok=True)
+        (workspace.policy / "releases.yml").write_text("releases: {feature_usage: {tolerance_points: 3.2}}")
+        return Night(workspace, worlds.run(workspace, tested=True))
+
+    return shared("benchmarked", tmp_path_factory, make)

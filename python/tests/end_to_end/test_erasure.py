@@ -108,6 +108,11 @@ def test_all_else_is_as_if_they_had_never_been(erased: Erased) -> None:
     assert_as_if_never(erased.after, erased.never)
 
 
+def test_what_is_kept_of_their_days_has_followed_before_databases_are_written_anew(erased: Erased) -> None:
+    assert worlds.fetch(erased.let_go, "restricted", "from landing_erased")
+    assert worlds.fetch(erased.let_go, "restricted", "from forgotten_days") == []
+
+
 def test_the_receipt_counts_and_proves(erased: Erased) -> None:
     printed = erased.printed
     assert printed["rows_found"] == {"deferred": 23, "duplicates": 99, "events": 419, "quarantined": 3}

@@ -45,6 +45,8 @@ POINTS = (
 ROWS = (
     ("tenant", "from mart_tenant_daily order by all"),
     ("tenant", "from int_events order by all"),
+    # no benchmark is released, so that no noise is in it
+    ("tenant", "from mart_tenant_vs_benchmark order by all"),
     ("restricted", "from gov_landing_accounting order by all"),
 )
 OPEN_ROWS = " union all ".join(
@@ -131,6 +133,9 @@ def assert_made_good(workspace: Workspace, undisturbed: Undisturbed) -> None:
     answers = [answer for release in {slot.release for slot in charged} for answer in ledger.answers(release)]
     assert len({(answer.slot.release, answer.slot.start) for answer in answers}) == len(answers)
     assert sorted(slot.key for slot in charged) == sorted(answer.slot.key for answer in answers)
+    kept = {id_ for (id_,) in worlds.fetch(workspace, "tenant", "select measurement_id from benchmark_shares")}
+    recent = [answer for answer in answers if answer.slot.start > SECOND_NIGHT - timedelta(weeks=4)]
+    assert kept == {answer.payload["measurement_id"] for answer in recent}, "of each answer, and of no killed draw"
     assert {answer_id for (answer_id,) in worlds.fetch(workspace, "released", ANSWERS)} == {a.id for a in answers}
     assert worlds.fetch(workspace, "released", BENCHMARKS) == worlds.fetch(expected, "released", BENCHMARKS)
 

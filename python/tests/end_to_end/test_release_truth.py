@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from quorum import nightly, release, release_control, rules, settings
+from quorum import nightly, release, release_control, rules, settings, tenant_shares, warehouse
+from quorum.keyring import Keyring
 from quorum.measurement import Group, Plan
 from quorum.policy import Spec
 from quorum.runner import Dbt
@@ -32,6 +33,8 @@ REGISTRY = {
     "media": {"industry": "media", "session_timeout_minutes": "5"},
     "refuses": {"benchmark_consent": "false"},
 }
+UNLISTED = "walks in"
+ALONE = {"lone", "three", "many", "media"}
 LATER = {"valid_from": "2026-03-11", "session_timeout_minutes": "60"}  # of tenant many
 PAUSES = [0 * SECOND, 20 * SECOND, 60 * SECOND, 299 * SECOND]
 PAUSES += [limit * MINUTE + more * SECOND for limit in (5, 30, 60) for more in (0, 1)]
@@ -41,7 +44,7 @@ NAMES = ("page_view", "page_view", "checkout", "purchase", "feature_used", "sign
 def rows() -> Iterator[dict[str, Any]]:
     """Yield random lives: who comes sometimes or often, who comes late or leaves, with an eye for borders."""
     dice = random.Random(11)
-    for tenant, users in USERS.items():
+    for tenant, users in [*USERS.items(), (UNLISTED, 2)]:
         for number in range(users):
             joins, leaves = sorted(dice.choices(range(91), k=2)) if dice.random() < 0.5 else (dice.randrange(91), 91)
             chance = dice.choice((0.05, 0.2, 0.9))
@@ -93,6 +96,11 @@ class World:
     members: list[tuple[date, str, str, str]]  # period, tenant, contributor, cohort
     units: dict[str, dict[str, list[Event]]]  # events, by tenant and unit
 
+    def share(self, due: release.Due, tenant: str, segment: str | None) -> tuple[int, ...]:
+        """Return the vector of what one tenant's users have added to a segment."""
+        found = [RELEASES[due.spec.name](events, due) for events in self.units[tenant].values()]
+        return tuple(vector(due.layout, [[unit for here, unit in filter(None, found) if here == segment]]))
+
     def truth(self, due: release.Due) -> dict[Group, tuple[int, ...]]:
         """Return the vector of each group."""
         added: dict[Group, dict[str, list[Unit]]] = defaultdict(lambda: defaultdict(list))
@@ -117,7 +125,8 @@ def build_cells(workspace: Workspace, models: Sequence[str]) -> None:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     versions = [registered(tenant, **REGISTRY.get(tenant, {})) for tenant in USERS]
-    workspace = worlds.registered(tmp_path_factory.mktemp("world"), [*versions, registered("many", **LATER)])
+    versions += [registered("many", **LATER), registered("*")]
+    workspace = worlds.registered(tmp_path_factory.mktemp("world"), versions)
     worlds.land(workspace, "events.jsonl", [*rows(), *newcomers()])
     workspace.prepare()
     nightly._Night(workspace, worlds.LAST_DAY, worlds.silent).ingest()
@@ -149,6 +158,50 @@ def test_the_cells_are_those_of_a_slow_recomputation(world: World, name: str) ->
     assert len(weeks) == 4
     for due in weeks:
         assert found(world.workspace, due) == world.truth(due)
+
+
+@pytest.mark.parametrize("name", RELEASES)
+def test_each_share_is_made_of_its_tenants_own_rows(world: World, name: str, tmp_path: Path) -> None:
+    """Of tenants on the registry that are a contributor by themselves, and of no other."""
+    due = [each for each in world.due if each.spec.name == name]
+    copy = worlds.copied(world.workspace, tmp_path / "workspace")
+    with warehouse.opened(copy, "tenant") as connection:
+        tenant_shares.prepare(connection)
+    ids = tenant_shares.keep(copy, due)
+    keys = {keys.tenant_key: tenant for tenant, keys in Keyring.open(copy.keyring).tenants().items()}
+    assert UNLISTED in keys.values()
+    with warehouse.opened(copy, "tenant") as connection:
+        for each, id_ in zip(due, ids, strict=True):
+            shares = tenant_shares.read(connection, id_)
+            assert {keys[share.tenant_key] for share in shares} == ALONE
+            assert len(shares) == len(ALONE) * len(each.spec.segments or (None,))
+            for share in shares:
+                assert share.vector == world.share(each, share.tenant_key, share.segment)
+                assert share.cohorts[0] == ("atom", share.atom)
+                assert [level for level, _ in share.cohorts[1:]] == ["industry", "all"][-len(share.cohorts) + 1 :]
+    assert any(value for share in shares for value in share.vector)
+
+
+@pytest.mark.parametrize(
+    ("guard", "more"), [("count(*) = 1 and ", {"twin-1"}), (" and bool_and(listing = 'listed')", {UNLISTED, "*"})]
+)
+def test_who_shares_a_weight_or_is_on_no_list_would_have_one(
+    guard: str, more: set[str], world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert guard in tenant_shares.ALONE
+    monkeypatch.setattr(tenant_shares, "ALONE", tenant_shares.ALONE.replace(guard, ""))
+    keys = {keys.tenant_key: tenant for tenant, keys in Keyring.open(world.workspace.keyring).tenants().items()}
+    with warehouse.opened(world.workspace, "cross_tenant", read_only=True) as connection:
+        rows = warehouse.rows(connection, tenant_shares.ALONE, {"start": world.due[0].start})
+    assert {keys[row["tenant_key"]].replace("twin-2", "twin-1") for row in rows} == ALONE | more
+
+
+@pytest.mark.parametrize("name", RELEASES)
+def test_shares_add_up_to_the_cells(world: World, name: str) -> None:
+    sums = f"select value, list_sum(list_transform(shares, lambda share: share.value)) from dp_{name}"
+    found = worlds.fetch(world.workspace, "cross_tenant", sums)
+    assert all(value == (added or 0) for value, added in found)
+    assert any(value for value, _ in found)
 
 
 @pytest.mark.parametrize("name", RELEASES)
