@@ -1,6 +1,7 @@
 """The console script ``quorum``: arguments in, one module's function, words or JSON out."""
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -17,6 +18,7 @@ from quorum.errors import BadInput, QuorumError, Refused
 from quorum.workspace import Workspace
 
 Printed = dict[str, Any]
+LITTLE_ROOM = 64 * 2**20  # bytes; a database grows by more at a time
 
 
 class OneLine(click.Group):
@@ -55,11 +57,17 @@ def command(function: Callable[..., Printed]) -> Callable[..., None]:
             found = function(Workspace(workspace.resolve()), **options)
         except QuorumError as error:
             _record(Workspace(workspace.resolve()), function.__name__, error)
-            _fail(str(error), error.exit_code)
+            _fail(f"{error}{_room(workspace)}", error.exit_code)
         except KeyboardInterrupt:
             _fail("stopped; the last release stands, and the next run goes on from here", 130)
+        except PermissionError:
+            _fail("the workspace cannot be written: give the one who runs this its files, and run again", 1)
         except Exception as error:  # a traceback could echo data: say what kind, keep the rest to ourselves
-            _fail(f"unexpected {type(error).__name__}: run again, and report it if it stays", 70)
+            room = _room(workspace)
+            _fail(
+                f"unexpected {type(error).__name__}{room or ': run again, and report it if it stays'}",
+                1 if room else 70,
+            )
         click.echo(json.dumps(found, indent=2, default=str) if as_json else report.render(function.__name__, found))
         for warning in found.get("warnings", []):
             click.echo(f"quorum: warning: {warning}", err=True)
@@ -82,6 +90,14 @@ def _record(workspace: Workspace, name: str, error: QuorumError) -> None:
     if isinstance(error, Refused) and name != "verify" and workspace.audit_log.exists():
         with suppress(QuorumError, OSError):
             AuditLog(workspace).refused(name, error)
+
+
+def _room(workspace: Path) -> str:
+    """Say so where a disk that is full may be why something failed."""
+    with suppress(OSError):
+        if (free := shutil.disk_usage(workspace).free) < LITTLE_ROOM:
+            return f"; only {free // 2**20} MiB are left on the disk: make room and run again, the last release stands"
+    return ""
 
 
 def _fail(message: str, code: int) -> None:

@@ -96,7 +96,7 @@ class Dbt:
         """Write what dbt tells, down to which model was built; its own log makes a line of each statement too."""
         folder = self._home / "logs"
         folder.mkdir(parents=True, exist_ok=True)
-        file = RotatingFileHandler(folder / "dbt.log", maxBytes=LOG_BYTES, backupCount=5, encoding="utf-8")
+        file = _Log(folder / "dbt.log", maxBytes=LOG_BYTES, backupCount=5, encoding="utf-8")
 
         def write(event: Any) -> None:
             if event.info.level in ("info", "warn", "error"):
@@ -105,6 +105,13 @@ class Dbt:
 
         with closing(file):
             yield write
+
+
+class _Log(RotatingFileHandler):
+    """A log that keeps quiet where its disk is full: by default it would print each line and a traceback instead."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # the library's name
+        pass
 
 
 @contextmanager
