@@ -29,6 +29,8 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "forgotten": ("blanked_files", "deleted_files", "tenants", "problems"),
     "charged": ("reservation", "population", "release", "period", "period_start", "rho", "delta_gate"),
     "release_published": ("release", "manifest", "bundles", "files", "salt", "inputs"),
+    # tenant keys whose roles read in PostgreSQL from now on, and no more; relations by kind of role; the access policy
+    "mirrored": ("swap", "release", "policy", "granted", "withdrawn", "relations"),
     "refused": ("command", "error", "at"),  # at: the function that refused
     "anchor": ("entries", "head"),  # the ledger as it is now
     "loss_accepted": ("known", "found"),  # entries
@@ -100,6 +102,11 @@ class AuditLog:
             salt=salted,
             inputs=sha256("\n".join([salted, *files]).encode()).hexdigest(),
         )
+
+    def mirrored(self, **facts: Any) -> None:
+        """Write down once that readers in PostgreSQL were moved, and who they are."""
+        if not any(entry.facts["swap"] == facts["swap"] for entry in self.of("mirrored")):
+            self.append("mirrored", **facts)
 
     def refused(self, command: str, error: Refused) -> None:
         """Write down that something was refused: what and where, and not a word of the line."""
