@@ -31,6 +31,8 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "release_published": ("release", "manifest", "bundles", "files", "salt", "inputs"),
     "bundles_withheld": ("tenant_keys",),  # the gate found fault with their rows
     "rolled_back": ("release", "instead_of"),
+    # tenant keys whose roles read in PostgreSQL from now on, and no more; relations by kind of role; the access policy
+    "mirrored": ("swap", "release", "policy", "granted", "withdrawn", "relations"),
     "refused": ("command", "error", "at"),  # at: the function that refused
     "anchor": ("entries", "head"),  # the ledger as it is now
     "loss_accepted": ("known", "found"),  # entries
@@ -102,6 +104,11 @@ class AuditLog:
             salt=salted,
             inputs=sha256("\n".join([salted, *files]).encode()).hexdigest(),
         )
+
+    def mirrored(self, **facts: Any) -> None:
+        """Write down once that readers in PostgreSQL were moved, and who they are."""
+        if not any(entry.facts["swap"] == facts["swap"] for entry in self.of("mirrored")):
+            self.append("mirrored", **facts)
 
     def refused(self, command: str, error: Refused) -> None:
         """Write down that something was refused: what and where, and not a word of the line."""

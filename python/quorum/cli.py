@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from quorum import __version__, cli_erase, cli_keys, report, settings
+from quorum import __version__, cli_erase, cli_keys, cli_mirror, report, settings
 from quorum.cli_options import as_of_option, progress
 from quorum.errors import BadInput, QuorumError, Refused
 from quorum.workspace import Workspace
@@ -75,6 +75,8 @@ def command(function: Callable[..., Printed]) -> Callable[..., None]:
             _fail(found["outruns"], Refused.exit_code)
         for problem in (*found.get("problems", []), *found.get("withheld", [])):
             click.echo(f"quorum: {problem}", err=True)
+        if found.get("failed"):
+            _fail(found["failed"], QuorumError.exit_code)
         if found.get("problems"):
             sys.exit(BadInput.exit_code)
         if found.get("withheld"):
@@ -106,12 +108,15 @@ def _fail(message: str, code: int) -> None:
 
 
 @click.option("--accept-changes", is_flag=True, help="Publish what became fewer or other than in the last release.")
+@cli_mirror.postgres_option
 @as_of_option
-def run(workspace: Workspace, as_of: date, accept_changes: bool) -> Printed:
+def run(workspace: Workspace, as_of: date, accept_changes: bool, postgres: str | None) -> Printed:
     """Do the nightly job: ingest, build, release, check, publish."""
     from quorum import nightly
 
-    return report.of_run(workspace, nightly.run(workspace, as_of, progress(), accept_changes=accept_changes))
+    say = progress()
+    found = report.of_run(workspace, nightly.run(workspace, as_of, say, accept_changes=accept_changes))
+    return found | cli_mirror.after_run(workspace, postgres, say)
 
 
 def _utc_day(_context: click.Context, _parameter: click.Parameter, value: datetime) -> date:
@@ -122,14 +127,17 @@ def _utc_day(_context: click.Context, _parameter: click.Parameter, value: dateti
     "--from", "first", type=click.DateTime(["%Y-%m-%d"]), callback=_utc_day, required=True, help="First UTC day."
 )
 @click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), callback=_utc_day, required=True, help="The last.")
+@cli_mirror.postgres_option
 @as_of_option
-def backfill(workspace: Workspace, as_of: date, first: date, last: date) -> Printed:
+def backfill(workspace: Workspace, as_of: date, first: date, last: date, postgres: str | None) -> Printed:
     """Read the files with events of these days again and rebuild from them; what is released stays as it is."""
     from quorum import nightly
 
     if first > last:
         raise BadInput(f"--from {first} is after --to {last}")
-    return report.of_run(workspace, nightly.run(workspace, as_of, progress(), (first, last)))
+    say = progress()
+    found = report.of_run(workspace, nightly.run(workspace, as_of, say, (first, last)))
+    return found | cli_mirror.after_run(workspace, postgres, say)
 
 
 @click.option("--tenants", default=150, show_default=True)
@@ -292,5 +300,6 @@ for each in (
     verify,
     cli_keys.keys,
     cli_erase.erase,
+    cli_mirror.mirror,
 ):
     command(each)

@@ -129,6 +129,7 @@ def render(name: str, found: Mapping[str, Any]) -> str:
         "status": _status,
         "cohorts": _cohorts,
         "keys": _keys,
+        "mirror": _mirror,
     }
     return words[name](found) if name in words else _pairs(found)
 
@@ -181,6 +182,8 @@ def _run(found: Mapping[str, Any]) -> str:
             f"              and {found['bundles'] - 1:,} more; each is encrypted with its tenant's own key:",
             "              quorum keys --tenant <tenant_id> hands it over and says how to open the file",
         ]
+    if found.get("mirror"):
+        lines.append(f"Mirrored      {found['mirror']['mirrored']} in PostgreSQL")
     if found["development_key"]:
         lines += [
             "",
@@ -290,6 +293,14 @@ def _keys(found: Mapping[str, Any]) -> str:
     else:
         lines.append("no bundle that is published opens with it; the next night may bring one")
     return "\n".join(lines)
+
+
+def _mirror(found: Mapping[str, Any]) -> str:
+    if "setup" in found:
+        return str(found["setup"])
+    head = f"PostgreSQL shows release {found['mirrored']}" + ("" if found["moved"] else ", as it did before")
+    roles = [f"  {role:<11} {', '.join(names) or 'nothing'}" for role, names in found["relations"].items()]
+    return "\n".join([head, f"Roles of {found['tenants']:,} tenants, and one for benchmarks, see", *roles])
 
 
 def _pairs(found: Mapping[str, Any]) -> str:

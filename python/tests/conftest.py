@@ -1,9 +1,13 @@
 """Settings of all tests."""
 
 import gc
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests import postgres
 
 # a shared machine may stall for a second: how long an example takes says nothing about it
 settings.register_profile("quorum", deadline=None)
@@ -22,3 +26,19 @@ LONGEST = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {f"test_{name}": place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
+@pytest.fixture(scope="session")
+def programs() -> Path:
+    """The folder of PostgreSQL's programs."""
+    found = postgres.programs()
+    if found is None:
+        pytest.skip("needs `initdb` and `postgres`: no PostgreSQL server is installed here")
+    return found
+
+
+@pytest.fixture(scope="session")
+def server(programs: Path) -> Iterator[postgres.Server]:
+    """A real server of PostgreSQL, on a socket of its own."""
+    with postgres.running(programs) as server:
+        yield server

@@ -1,24 +1,14 @@
 """Each test of the ledger runs over a file of SQLite and over a database of a real PostgreSQL server."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from quorum.ledger import Ledger
-from tests.ledger import postgres
+from tests import postgres
 from tests.ledger.charges import use
 
 STORES = ("sqlite", "postgresql")
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[postgres.Server]:
-    programs = postgres.programs()
-    if programs is None:
-        pytest.skip("needs `initdb` and `postgres`: no PostgreSQL server is installed here")
-    with postgres.running(programs) as server:
-        yield server
 
 
 def new_url(name: str, store: str, request: pytest.FixtureRequest, folder: Path) -> str:

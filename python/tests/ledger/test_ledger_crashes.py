@@ -19,7 +19,7 @@ from quorum.ledger import Ledger
 from quorum.ledger_database import Postgres, Sqlite
 from tests.ledger.charges import GATED, MONDAY, TENTH, room_for, week
 from tests.ledger.nights import MOMENTS, assert_harmless, assert_made_good, night
-from tests.ledger.postgres import Server
+from tests.postgres import Server
 
 # forks of a process that has imported all: fifty interpreters would take a minute to begin
 processes = multiprocessing.get_context("forkserver")

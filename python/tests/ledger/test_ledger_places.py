@@ -13,7 +13,7 @@ from quorum.ledger import Ledger
 from quorum.workspace import Workspace
 from tests.end_to_end import worlds
 from tests.ledger.charges import COST, YEARLY, week
-from tests.ledger.postgres import Server
+from tests.postgres import Server
 from tests.test_anchors import night
 
 Place = Callable[[str], str]

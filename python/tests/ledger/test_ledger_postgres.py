@@ -17,7 +17,7 @@ from quorum.ledger_database import Postgres, database
 from quorum.ledger_store import Store
 from tests.ledger.charges import COST, YEARLY, raw, use, week
 from tests.ledger.nights import assert_made_good
-from tests.ledger.postgres import ADMIN, PASSWORD, Server
+from tests.postgres import ADMIN, PASSWORD, Server
 
 GRANTS = (
     "create role job login password 'job'",
