@@ -303,8 +303,8 @@ class TestARun:
         nights: list[nightly.Report] = []
         night = nightly.run
 
-        def kept(*given: Any) -> nightly.Report:
-            nights.append(night(*given))
+        def kept(*given: Any, **options: Any) -> nightly.Report:
+            nights.append(night(*given, **options))
             return nights[-1]
 
         with mock.patch.object(nightly, "run", kept):
