@@ -1,8 +1,8 @@
 """From where all that is shown comes: what dbt knows, and the two steps that it must not know.
 
-No model may read the bounded cells, so dbt's own graph ends at the noise: the answers come back as a source. That source
-says in its ``meta`` of which folder of models they were made (``made_of``), and lineage goes on there. And no exposure may
-refer to a private model: which of them a page shows it says likewise (``also_of``).
+No model may read the bounded cells, so dbt's own graph ends at the noise: the answers come back as a source. That
+source says in its ``meta`` of which folder of models they were made (``made_of``), and lineage goes on there. And no
+exposure may refer to a private model: which of them a page shows it says likewise (``also_of``).
 """
 
 from collections import defaultdict

@@ -202,7 +202,7 @@ class Publication:
                     progress(f"{number} of {len(changed)} bundles that changed")
 
     def _reused(self, folder: Path, contents: Mapping[str, Content], privacy: Mapping[str, Any]) -> bool:
-        """Link the last release's files into this one where they hold the same relations and page under the same key."""
+        """Link the last release's files into this one where they hold the same, page included, under the same key."""
         last = self._of_last(folder)
         if last is None:
             return False

@@ -42,7 +42,9 @@ class Tab:
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.call("Emulation.setEmulatedMedia", features=[scheme, {"name": "prefers-reduced-motion", "value": "reduce"}])
+        self.call(
+            "Emulation.setEmulatedMedia", features=[scheme, {"name": "prefers-reduced-motion", "value": "reduce"}]
+        )
         self._browser.events.clear()
         self.call("Page.navigate", url=file.resolve().as_uri())
         self._browser.wait(lambda event: event["method"] == "Page.loadEventFired")
@@ -130,18 +132,13 @@ def started(profile: Path) -> Iterator[Browser]:
     assert PROGRAM
     to_browser, from_browser = os.pipe(), os.pipe()
 
-    def connect() -> None:  # in the child: to the descriptors that the protocol names
-        spare = [os.dup(to_browser[0]), os.dup(from_browser[1])]
-        for descriptor, place in zip(spare, (3, 4), strict=True):
-            os.dup2(descriptor, place, inheritable=True)
-
+    placed = f'exec "$0" "$@" 3<&{to_browser[0]} 4>&{from_browser[1]}'
     process = subprocess.Popen(
-        [PROGRAM, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+        ["/bin/sh", "-c", placed, PROGRAM, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        close_fds=False,
-        preexec_fn=connect,  # noqa: PLW1509
+        pass_fds=(to_browser[0], from_browser[1]),
     )
     os.close(to_browser[0])
     os.close(from_browser[1])

@@ -1,7 +1,7 @@
 """The page of the benchmarks: what ``cross_tenant/`` holds, for people.
 
-It is made of the rows of the published marts and of what the ledger was charged, which the calendar, the declared releases
-and the answers decide (docs/privacy-model.md). Nothing else is opened.
+It is made of the rows of the published marts and of what the ledger was charged, which the calendar, the declared
+releases and the answers decide (docs/privacy-model.md). Nothing else is opened.
 """
 
 from collections import Counter
@@ -29,7 +29,7 @@ WITHHELD = {
     "budget": "the privacy budget had no room for the question, so it was not asked",
 }
 LABELS = ("industry", "region", "size_band")
-ALL = "All cohorts together"
+ALL = "All cohorts"
 
 _FIGURES = """
     select * exclude (unit, mechanism, rho, epsilon, delta, policy_version, answer_id)
@@ -94,6 +94,7 @@ def _release(name: str, rows: Sequence[Row]) -> dict[str, Any]:
         "newest": newest,
         "counts": Counter(row["status"] for row in newest),
         "charts": [chart for chart in charts if chart.rows],
+        "notes": _notes(newest),
         "withheld": _withheld(newest),
     }
 
@@ -102,15 +103,19 @@ def _chart(rows: Sequence[Row], start: date) -> Chart:
     first = rows[0]
     shown = [row for row in rows if row["period_start"] == start and row["estimate"] is not None]
     scale = Scale.of(finite(row[end] for row in shown for end in ("estimate", "estimate_low", "estimate_high")))
-    titles = [first["metric"]] + [first[part] for part in ("metric_key", "segment") if first[part] != "*"]
     return Chart(
-        title=": ".join(rendering.words(title) for title in titles),
+        title=_title(first),
         estimand=first["estimand"],
         is_share=first["kind"] in SHARES,
         scale=scale,
         rows=[_mark(row, scale) for row in sorted(shown, key=_place)],
         history=_history([row for row in rows if row["cohort_level"] == "all"]),
     )
+
+
+def _title(row: Row) -> str:
+    parts = [row["metric"]] + [row[part] for part in ("metric_key", "segment") if row[part] != "*"]
+    return ": ".join(rendering.words(part) for part in parts)
 
 
 def _mark(row: Row, scale: Scale) -> dict[str, Any]:
@@ -136,7 +141,7 @@ def _history(rows: Sequence[Row]) -> dict[str, Any] | None:
     if sum(row["estimate"] is not None for row in rows) < 2:
         return None
     ends = ("estimate", "estimate_low", "estimate_high")
-    scale = Scale.of(finite(row[end] for row in rows for end in ends), wanted=2)
+    scale = Scale.of(finite(row[end] for row in rows for end in ends), zero=False)
     points = {
         end: [
             (round(100 * n / (len(rows) - 1), 2), round(100 - scale.at(row[end]), 2)) if finite([row[end]]) else None
@@ -150,6 +155,17 @@ def _history(rows: Sequence[Row]) -> dict[str, Any] | None:
         "band": band(points["estimate_low"], points["estimate_high"]),
         "rows": [{**{end: row[end] for end in ends}, "start": row["period_start"]} for row in rows],
     }
+
+
+def _notes(rows: Sequence[Row]) -> list[str]:
+    """Put into words what is released and is no number: keys that were selected, quantiles beyond the last bin."""
+    without = [row for row in rows if row["status"] == "released" and row["estimate"] is None]
+    selected = [row["metric_key"] for row in without if row["kind"] == "keys" and row["metric_key"] != "*"]
+    return [f"Keys that were selected: {', '.join(selected)}."] * bool(selected) + [
+        f"{_title(row).capitalize()}, {cohort(row)}: beyond the last bin, so there is no estimate."
+        for row in without
+        if row["kind"] != "keys"
+    ]
 
 
 def _withheld(rows: Sequence[Row]) -> list[dict[str, Any]]:

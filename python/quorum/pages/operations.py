@@ -67,7 +67,7 @@ def runs(entries: Iterable[Entry]) -> list[dict[str, Any]]:
         elif entry.kind not in ("run_started", "anchor", "release_published"):
             run["notes"].append(rendering.words(entry.kind))
     for run in found:
-        run["notes"] = [f"{note} × {n}" if n > 1 else note for note, n in Counter(run["notes"]).items()]
+        run["notes"] = [f"{note} {n} times" if n > 1 else note for note, n in Counter(run["notes"]).items()]
     return found[: -RUNS_SHOWN - 1 : -1]
 
 

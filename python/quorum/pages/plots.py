@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 STEPS = (1, 2, 2.5, 5, 10)
+NARROWEST = 0.02  # of the largest value
 
 
 @dataclass(frozen=True)
@@ -20,13 +21,14 @@ class Scale:
         """Cover all values, and zero unless told otherwise, from tick to tick."""
         found = [*values, *([0.0] if zero else [])] or [0.0]
         low, high = min(found), max(found)
-        if high == low:
-            high = low + 1
+        least = NARROWEST * (max(abs(low), abs(high)) or 1)
+        if high - low < least:  # of what hardly differs, the dust of floating point is no difference
+            low, high = (low + high - least) / 2, (low + high + least) / 2
         rough = (high - low) / wanted
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(power * each for each in STEPS if power * each >= rough * 0.999)
         first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-        ticks = tuple(round(step * n, 10) for n in range(first, last + 1))
+        ticks = tuple(float(f"{step * n:.12g}") for n in range(first, last + 1))
         return cls(ticks[0], ticks[-1], ticks)
 
     def at(self, value: float) -> float:

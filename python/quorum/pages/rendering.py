@@ -20,7 +20,9 @@ from markupsafe import Markup
 from quorum.pages import plots
 
 TEMPLATES = Path(__file__).parent / "templates"
-NOTHING = "–"
+NOTHING = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
+TIMES = "\N{MULTIPLICATION SIGN}"
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 Number = int | float | Decimal
@@ -49,7 +51,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.filters |= {"figure": figure, "share": share, "days": day, "words": words, "small": small}
+    environment.filters |= {"figure": figure, "share": share, "days": day, "words": words, "small": small, "cell": cell}
     environment.globals |= {
         "style": inline("page.css"),
         "script": inline("open.js"),
@@ -75,19 +77,17 @@ def _content_policy() -> str:
 
 
 def figure(value: Number | None) -> str:
-    """Write a number to three figures, thousands apart, with a true minus."""
+    """Write a number with as many places as tell something, thousands apart, with a true minus."""
     if value is None or not math.isfinite(value):
         return NOTHING
-    if abs(value) >= 100 or value == int(value):
-        text = f"{round(value):,}"
-    else:
-        text = f"{float(value):.{2 if abs(value) < 1 else 1}f}"
-    return text.replace("-", "−")
+    number = float(value)
+    places = 0 if abs(number) >= 100 or number.is_integer() else 1 if abs(number) >= 1 else 2
+    return f"{round(number, places):,.{places}f}".replace("-", MINUS)
 
 
 def share(value: Number | None) -> str:
     """Write a part of one in percent, to a tenth."""
-    return NOTHING if value is None or not math.isfinite(value) else f"{100 * float(value):.1f} %".replace("-", "−")
+    return NOTHING if value is None or not math.isfinite(value) else f"{100 * float(value):.1f} %".replace("-", MINUS)
 
 
 def small(value: Number | None) -> str:
@@ -96,13 +96,22 @@ def small(value: Number | None) -> str:
         return NOTHING
     mantissa, _, exponent = f"{value:.2e}".partition("e")
     if float(value) and int(exponent) < -3:
-        return f"{float(mantissa):g} × 10{str(int(exponent)).translate(SUPERSCRIPTS)}"
+        return f"{float(mantissa):g} {TIMES} 10{str(int(exponent)).translate(SUPERSCRIPTS)}"
     return f"{value:.3g}"
 
 
 def day(value: date | datetime | None) -> str:
     """Write a day as people do: 23 March 2026."""
     return NOTHING if value is None else f"{value.day} {value:%B %Y}"
+
+
+def cell(value: object) -> object:
+    """Write whatever a column holds."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return small(value) if isinstance(value, float | Decimal) else value
 
 
 def words(name: str) -> str:

@@ -1,8 +1,8 @@
 """Sealing: what only the holder of a bundle's key may read, inside a page that anybody may open.
 
-AES-256-GCM under a key that HKDF-SHA256 derives from the bundle's, so that the bundle's own key encrypts nothing but the
-bundle. A browser opens it by WebCrypto (``templates/open.js``); nothing is sent anywhere. The text is filled up to a
-multiple of ``BLOCK`` bytes, so that its length tells little.
+AES-256-GCM under a key that HKDF-SHA256 derives from the bundle's, so that the bundle's own key encrypts nothing but
+the bundle. A browser opens it by WebCrypto (``templates/open.js``); nothing is sent anywhere. The text is filled up to
+a multiple of ``BLOCK`` bytes, so that its length tells little.
 """
 
 import hmac
@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-BLOCK = 2**16  # the figures of most tenants take one
+BLOCK = 2**15  # the figures of most tenants take one
 NONCE_BYTES = 12
 SEALED, CHECKED = b"quorum page", b"quorum page check"  # what the derived keys are for
 
@@ -22,7 +22,7 @@ SEALED, CHECKED = b"quorum page", b"quorum page check"  # what the derived keys 
 def sealed(text: bytes, bundle_key: str) -> str:
     """Return nonce, ciphertext and tag in base64; ``bundle_key`` is base64 of 32 bytes."""
     nonce = secrets.token_bytes(NONCE_BYTES)
-    filled = text + b" " * (-len(text) % BLOCK)
+    filled = text.ljust(max(-(-len(text) // BLOCK), 1) * BLOCK)
     return b64encode(nonce + AESGCM(_derived(bundle_key, SEALED)).encrypt(nonce, filled, None)).decode()
 
 

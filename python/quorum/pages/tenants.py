@@ -1,8 +1,8 @@
 """A tenant's page: the policy in plain, which is everybody's, and the tenant's own figures sealed with its key.
 
 What is in plain is the same in each tenant's folder: what is taken, what becomes of it and how long it stays, as the
-operator decided it, and nothing that came of anybody's rows. All figures, how fresh and how complete they are with them,
-are sealed, and each of them comes of the tenant's own rows alone.
+operator decided it, and nothing that came of anybody's rows. All figures, how fresh and how complete they are with
+them, are sealed, and each of them comes of the tenant's own rows alone.
 """
 
 import json
@@ -37,7 +37,7 @@ ACTIONS = {
     "drop": "dropped at once",
 }
 AUDIENCES = {
-    "restricted": "nobody but the operator, in raw rows",
+    "restricted": "nobody; the operator, while the raw row stays",
     "tenant": "the operator, in the warehouse",
     "published": "you, in your marts",
 }
@@ -70,16 +70,19 @@ _FEATURES = """
     qualify dense_rank() over (partition by tenant_key order by week_start desc) = 2
     order by tenant_key, adopters desc, feature
 """
-# Of the last days up to the last one that brought a row: whatever day it is on which somebody asks. After a month of silence
-# days begin to leave the operator's table, and the page says nothing of them.
+# Of the last days up to the last one that brought a row: whatever day it is on which somebody asks. After a month of
+# silence days begin to leave the operator's table, and the page says nothing of them.
 _ARRIVALS = """
     with days as (
-        select *, max(utc_day) filter (rows_judged > 0) over (partition by tenant_key) as last_day, max(utc_day) over () as today
+        select *, max(utc_day) filter (rows_judged > 0) over (partition by tenant_key) as last_day,
+            max(utc_day) over (partition by tenant_key) as today
         from restricted.gov_tenant_health_days where {among}
     )
     select
-        tenant_key, last_day, cast(sum(accepted_events) as bigint) as accepted, cast(sum(quarantined_rows) as bigint) as refused,
-        cast(sum(late_events) as bigint) as late, cast(count(*) filter (accepted_events > 0) as bigint) as days_with_events,
+        tenant_key, last_day,
+        cast(sum(accepted_events) as bigint) as accepted, cast(sum(quarantined_rows) as bigint) as refused,
+        cast(sum(late_events) as bigint) as late,
+        cast(count(*) filter (accepted_events > 0) as bigint) as days_with_events,
         cast(count(*) as bigint) as days, max_by(freshness_sla_hours, utc_day) as agreed_hours
     from days
     where utc_day between last_day - {before} and last_day and last_day >= today - {before}
@@ -134,7 +137,9 @@ class TenantPages:
     def page(self, bundle: Bundle) -> bytes:
         """Render the page, with a new seal."""
         figures = sealing.sealed(self.figures(bundle.tenant_key), bundle.key)
-        return rendering.page("tenant.html", policy=self.policy, actions=ACTIONS, audiences=AUDIENCES, marts=self.marts, sealed=figures)
+        return rendering.page(
+            "tenant.html", policy=self.policy, actions=ACTIONS, audiences=AUDIENCES, marts=self.marts, sealed=figures
+        )
 
     def figures(self, tenant: str) -> bytes:
         """Render what will be sealed."""
