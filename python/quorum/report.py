@@ -178,7 +178,7 @@ def _run(found: Mapping[str, Any]) -> str:
         lines += [
             f"              {found['open']}/tenants/{found['bundle']}/tenant.duckdb",
             f"              and {found['bundles'] - 1:,} more; each is encrypted with its tenant's own key:",
-            "              quorum keys --tenant <tenant_id> hands it over and says how to open it (or index.html beside it)",
+            "              quorum keys --tenant <tenant_id> hands it over and says how to open it (and index.html)",
         ]
     if found["development_key"]:
         lines += [

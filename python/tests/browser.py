@@ -8,6 +8,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from base64 import b64decode
 from collections.abc import Iterator
@@ -17,11 +18,20 @@ from typing import Any
 
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SECONDS = 60
+SENT = ("Network.requestWillBeSent", "Network.loadingFailed")
 FLAGS = (
     *("--headless=new", "--remote-debugging-pipe", "--no-first-run", "--disable-gpu", "--disable-dev-shm-usage"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-sandbox"),
     *("--hide-scrollbars", "--force-color-profile=srgb"),
 )
+
+# Becomes the browser, with the two pipes where it looks for them; first out of the way, for they may lie crosswise.
+LAUNCHER = """
+import fcntl, os, sys
+for place, end in enumerate([fcntl.fcntl(int(end), fcntl.F_DUPFD, 10) for end in sys.argv[1:3]], start=3):
+    os.dup2(end, place)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 class Tab:
@@ -70,10 +80,12 @@ class Tab:
         return [json.dumps(event["params"]) for event in self._browser.events if event["method"] in kinds]
 
     def requests(self) -> list[str]:
-        """Return the addresses that were asked for."""
+        """Return the addresses that were asked for, but for what the page's own policy held back."""
         self.evaluate("1")
-        sent = [event["params"] for event in self._browser.events if event["method"] == "Network.requestWillBeSent"]
-        return [each["request"]["url"] for each in sent]
+        named = {name: [event["params"] for event in self._browser.events if event["method"] == name] for name in SENT}
+        held = {each["requestId"] for each in named["Network.loadingFailed"] if each.get("blockedReason") == "csp"}
+        sent = named["Network.requestWillBeSent"]
+        return [each["request"]["url"] for each in sent if each["requestId"] not in held]
 
     def screenshot(self, file: Path, *, whole: bool = True) -> None:
         shot = self.call("Page.captureScreenshot", captureBeyondViewport=whole)
@@ -132,13 +144,13 @@ def started(profile: Path) -> Iterator[Browser]:
     assert PROGRAM
     to_browser, from_browser = os.pipe(), os.pipe()
 
-    placed = f'exec "$0" "$@" 3<&{to_browser[0]} 4>&{from_browser[1]}'
+    ends = (to_browser[0], from_browser[1])
     process = subprocess.Popen(
-        ["/bin/sh", "-c", placed, PROGRAM, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+        [sys.executable, "-c", LAUNCHER, *map(str, ends), PROGRAM, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        pass_fds=(to_browser[0], from_browser[1]),
+        pass_fds=ends,
     )
     os.close(to_browser[0])
     os.close(from_browser[1])

@@ -40,6 +40,7 @@ class Page(HTMLParser):
             pass
         if tag == "table":
             self.tables[self._name] = [[" ".join(cell.split()) for cell in row] for row in self._rows]
+            self._name = ""
 
     def handle_data(self, data: str) -> None:
         if {"style", "script"} & {*self._open}:

@@ -123,7 +123,7 @@ def test_the_bundles_depend_on_every_mart_of_a_tenant(manifest: "Manifest", publ
 
 
 PAGES = {"benchmark_page", "tenant_pages", "operator_page"}
-RAW = "source.quorum.landing.landing_rows"
+RAW = "source.quorum.landing.landing_work"
 
 
 def test_every_mart_and_page_is_shown_somewhere(manifest: "Manifest", published: Published) -> None:

@@ -91,6 +91,7 @@ def test_a_complaint_would_be_heard(tab: Tab, pages: dict[str, Path], tmp_path: 
     loose.write_bytes(harmed.read_bytes().replace(b"Content-Security-Policy", b"x"))
     tab.open(loose, width=320)
     assert tab.evaluate("window.harmed") == 1
+    assert "http://127.0.0.1:9/x" in tab.requests()
     assert tab.evaluate("document.documentElement.scrollWidth") > 320
 
 

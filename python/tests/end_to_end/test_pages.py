@@ -204,8 +204,9 @@ class TestOperator:
 @pytest.mark.parametrize("place", ["cross_tenant/index.html", "tenants/*/index.html"])
 def test_a_page_names_nothing_that_is_elsewhere(release: Path, place: str) -> None:
     for file in list(release.glob(place))[:3]:
-        assert re.search(rb"https?:|//[a-z]", file.read_bytes().replace(b"// Opens", b"")) is None
-        page = Page(file.read_bytes())
+        content = re.sub(rb'id="sealed">[^<]*<', b"<", file.read_bytes())
+        assert re.search(rb"https?:|['\"(]//", content) is None
+        page = Page(content)
         for link in page.links():
             assert link == "data:," or link.startswith("#") or (file.parent / link).is_file(), link
         ids = {attributes.get("id") for _, attributes in page.tags}
@@ -217,13 +218,14 @@ def test_another_template_publishes_once(workspace: Workspace, tmp_path: Path, m
     published = Published.of(Dbt(copy).manifest())
     budgets = losses.of_newest_periods(Ledger.open(copy.ledger_url))
     facts: dict[str, Any] = {"privacy": publish.manifest(copy.published / "current" / publish.CROSS_TENANT)["privacy"]}
-    tenants = bundles.of_tenants(copy, Keyring.open(copy.keyring))
+    tenants = bundles.of_tenants(copy, Keyring.open(copy.keyring))[:3]
 
     def again() -> str | None:
         publication = publish.Publication(copy, published, facts, budgets)
         publication.build(tenants, (), worlds.silent)
         return publication.publish()
 
+    assert again(), "of 44 bundles 41 are gone"
     assert again() is None
     monkeypatch.setattr(rendering, "version", lambda: "another")
     assert again()
