@@ -130,6 +130,7 @@ class TestScale:
         (rendering.small(1.44e-7), "1.44 \N{MULTIPLICATION SIGN} 10⁻⁷"),
         (rendering.small(Decimal("0.050")), "0.050"),
         (rendering.day(date(2026, 3, 2)), "2 March 2026"),
+        (rendering.words("active_in_weeks_1_2"), "active in weeks 1 to 2"),
     ],
 )
 def test_numbers_read_as_people_write_them(text: str, shown: str) -> None:

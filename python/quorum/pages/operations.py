@@ -19,7 +19,6 @@ from quorum.workspace import Workspace
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
-PAGE = "index.html"
 RUNS_SHOWN = 30
 
 
@@ -39,13 +38,13 @@ def write(workspace: Workspace, run: Mapping[str, Any], ledger: Ledger, manifest
         lineages=lineage.of_exposures(manifest),
         checked=sorted(file.name for file in (workspace.restricted / "data_docs").glob("*.html")),
     )
-    new = workspace.restricted / f"{PAGE}.new"
+    new = workspace.operator_page.with_suffix(".new")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(page)
         file.flush()
         os.fsync(file.fileno())
-    new.replace(workspace.restricted / PAGE)
+    new.replace(workspace.operator_page)
 
 
 def runs(entries: Iterable[Entry]) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ slipped through as markup could still neither run nor call home.
 
 import hashlib
 import math
+import re
 from base64 import b64encode
 from collections.abc import Iterable
 from datetime import date, datetime
@@ -115,8 +116,8 @@ def cell(value: object) -> object:
 
 
 def words(name: str) -> str:
-    """Write the name of a metric or feature as words."""
-    return name.replace("_", " ")
+    """Write the name of a metric, segment or feature as words: weeks_1_2 is from 1 to 2."""
+    return re.sub(r"(?<=\d)_(?=\d)", " to ", name).replace("_", " ")
 
 
 def finite(values: Iterable[Number | None]) -> list[float]:

@@ -57,7 +57,7 @@ def pages(benchmarked_night: Night, tenant: Bundle) -> dict[str, Path]:
     return {
         "benchmarks": current / publish.CROSS_TENANT / publish.PAGE,
         "tenant": current / publish.TENANTS / tenant.tenant_key / publish.PAGE,
-        "operator": workspace.restricted / publish.PAGE,
+        "operator": workspace.operator_page,
     }
 
 
@@ -108,6 +108,15 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(tab: Tab, pages: 
         assert is_seen, place
         places.append(place)
     assert places == list(range(parts)), "each once, in the order of the page"
+
+
+def test_a_focus_that_nobody_sees_would_be_found(tab: Tab, pages: dict[str, Path], tmp_path: Path) -> None:
+    blind = tmp_path / "blind.html"
+    content = pages["benchmarks"].read_bytes().replace(b"Content-Security-Policy", b"x")
+    blind.write_bytes(content.replace(b":focus-visible { outline: 3px", b":focus-visible { outline: 0px"))
+    tab.open(blind)
+    tab.press(*TAB)
+    assert tab.evaluate(FOCUSED) == [0, False, True]
 
 
 def test_the_first_key_skips_to_the_content(tab: Tab, pages: dict[str, Path]) -> None:

@@ -85,7 +85,8 @@ class TestBenchmarks:
         assert {row["release"] for row in shown} >= {"engagement", "feature_usage"}, "there is something to look for"
         for row in shown:
             parts = [row["metric"], *(row[each] for each in ("metric_key", "segment") if row[each] != "*")]
-            table = page.tables[": ".join(parts).replace("_", " ").capitalize()]
+            title = re.sub(r"(\d)_(\d)", r"\1 to \2", ": ".join(parts)).replace("_", " ").capitalize()
+            table = page.tables[title]
             [found] = [cells for cells in table[1:] if cells[0] == benchmarks.cohort(row)] or [None]
             assert found, (parts, benchmarks.cohort(row))
             part_of_one = 0.01 if found[2].endswith("%") else 1
@@ -187,7 +188,7 @@ class TestTenants:
 
 class TestOperator:
     def test_it_tells_of_every_tenant_and_of_the_run(self, workspace: Workspace, benchmarked_night: Night) -> None:
-        page = Page((workspace.restricted / publish.PAGE).read_bytes())
+        page = Page(workspace.operator_page.read_bytes())
         health = "select tenant_key, status from gov_tenant_health"
         rows = {row[0]: row[1] for row in page.tables["State of each tenant's data"][1:]}
         assert rows == dict(worlds.fetch(workspace, "restricted", health))
@@ -197,7 +198,7 @@ class TestOperator:
         assert "int_benchmark_figures" in page.text
 
     def test_nobody_else_can_read_it(self, workspace: Workspace) -> None:
-        assert (workspace.restricted / publish.PAGE).stat().st_mode & 0o777 == 0o600
+        assert workspace.operator_page.stat().st_mode & 0o777 == 0o600
         assert not list(workspace.restricted.glob("*.new"))
 
 
