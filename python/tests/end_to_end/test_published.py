@@ -343,7 +343,7 @@ def test_verify_sees_harm(workspace: Workspace, tmp_path: Path, place: str, harm
         target.parent.mkdir(exist_ok=True)
         shutil.copytree(source, target, symlinks=True) if source.is_dir() else shutil.copy2(source, target)
     sound = worlds.quorum(copy, "verify", "--json")
-    assert json.loads(sound.stdout)["published_files"] == 5 + 2 * 44
+    assert json.loads(sound.stdout)["published_files"] == 6 + 3 * 44
 
     folder = publish.current(copy)
     assert folder is not None
