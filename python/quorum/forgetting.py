@@ -226,6 +226,7 @@ def _sweep(workspace: Workspace) -> None:
         for entry in folder.iterdir() if folder.is_dir() else ():
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     (workspace.restricted / "dbt" / "target" / "run_results.json").unlink(missing_ok=True)
+    workspace.operator_page.unlink(missing_ok=True)  # the next run writes it anew
 
 
 def _sha256(path: Path) -> str:

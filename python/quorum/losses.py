@@ -27,17 +27,26 @@ def of_ledger(ledger: Ledger, units: int = 1) -> dict[str, Any]:
     }
 
 
+def of_newest_periods(ledger: Ledger) -> list[dict[str, Any]]:
+    """Return the loss of each population in the windows of its newest period, the week first, the lifetime last."""
+    return [_row(each) for each in _newest(ledger)]
+
+
 def warnings(ledger: Ledger) -> list[str]:
     """Say of each population which of the windows of its newest period are nearly spent; older ones are past."""
+    return [
+        nearly_spent(each.population, each.label, each.spent, each.limit, each.refreshes)
+        for each in _newest(ledger)
+        if each.limit is not None and each.warning
+    ]
+
+
+def _newest(ledger: Ledger) -> list[Usage]:
     newest: dict[str, date] = {}
     for charge in ledger.charges():
         population, start = charge.slot.population, charge.slot.start
         newest[population] = max(start, newest.get(population, start))
-    return [
-        nearly_spent(each.population, each.label, each.spent, each.limit, each.refreshes)
-        for each in ledger.report()
-        if each.limit is not None and each.warning and each.label == label(each.window, newest[each.population])
-    ]
+    return [each for each in ledger.report() if each.label == label(each.window, newest[each.population])]
 
 
 def nearly_spent(

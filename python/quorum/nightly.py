@@ -25,6 +25,7 @@ from quorum import (
     key_selection,
     landing,
     landing_queue,
+    losses,
     publish,
     rekey,
     release,
@@ -37,6 +38,7 @@ from quorum.forgetting import Forgotten
 from quorum.keyring import Keyring
 from quorum.ledger import Answer
 from quorum.marts import Published
+from quorum.pages import operations
 from quorum.runner import Dbt
 from quorum.workspace import Workspace
 
@@ -84,6 +86,7 @@ def run(
             night.build()
             night.answer()
             night.publish()
+        night.show()
     return night.report
 
 
@@ -281,7 +284,8 @@ class _Night:
         self.report.withheld = self._named(verdict.withheld)
         self._progress("publishing")
         tenants = bundles.of_tenants(self.workspace, self._keyring)
-        publication = publish.Publication(self.workspace, published, self._facts())
+        budgets = losses.of_newest_periods(self._ledger)
+        publication = publish.Publication(self.workspace, published, self._facts(), budgets)
         try:
             publication.build(tenants, verdict.withheld, self._progress)
             self.report.published = publication.publish()
@@ -290,6 +294,16 @@ class _Night:
             raise
         self.report.bundles = len(tenants)
         self._record_release()
+
+    def show(self) -> None:
+        """Write the operator's page."""
+        answered = [outcome for outcome in self.report.outcomes if outcome.refusal is None]
+        run = vars(self.report) | {
+            "answers": len(answered),
+            "refused": [outcome.refusal for outcome in self.report.outcomes if outcome.refusal is not None],
+            "problems": landing.told(self.report.problems),
+        }
+        operations.write(self.workspace, run, self._ledger, self._dbt.manifest())
 
     def _named(self, withheld: dict[str, str]) -> dict[str, str]:
         """Name the tenants whose new bundles are withheld, in the audit log by key."""

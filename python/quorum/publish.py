@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,14 @@ from quorum.errors import QuorumError, Refused
 from quorum.gate import Last
 from quorum.ledger import Ledger
 from quorum.marts import VS_BENCHMARK, Published, Relation
+from quorum.pages import benchmarks
+from quorum.pages.tenants import TenantPages
 from quorum.warehouse import quoted
 from quorum.workspace import Workspace
 
 CROSS_TENANT = "cross_tenant"
 TENANTS = "tenants"
+PAGE = "index.html"
 KEPT_RELEASES = 14
 
 Progress = Callable[[str], None]
@@ -93,10 +96,14 @@ def move(workspace: Workspace, release: str) -> None:
 class Publication:
     """A release in the making. Nothing of it is seen before ``publish``."""
 
-    def __init__(self, workspace: Workspace, published: Published, facts: dict[str, Any]) -> None:
+    def __init__(
+        self, workspace: Workspace, published: Published, facts: dict[str, Any], budgets: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Take what the manifests are to say, and what is spent and left, which is on the benchmarks' page."""
         self._workspace = workspace
         self._published = published
         self._facts = facts
+        self._budgets = budgets
         self._last = current(workspace)
         self.id = secrets.token_hex(8)
         self._folder = workspace.published / "releases" / self.id
@@ -105,7 +112,7 @@ class Publication:
     def build(self, tenants: list[Bundle], withheld: Collection[str], progress: Progress) -> None:
         """Write the benchmarks and a bundle for each tenant; one that is withheld stays as the last release has it."""
         self._folder.mkdir(parents=True)
-        with warehouse.attached(self._workspace, "tenant", "released") as source:
+        with warehouse.attached(self._workspace, "restricted", "tenant", "released") as source:
             self._benchmarks(source)
             self._bundles(source, [bundle for bundle in tenants if bundle.tenant_key not in withheld], progress)
         for bundle in tenants:
@@ -147,14 +154,17 @@ class Publication:
         folder = self._folder / CROSS_TENANT
         folder.mkdir()
         contents = {mart.name: self._parquet(source, mart, folder) for mart in self._published.benchmarks}
-        if self._reused(folder, contents):
+        page = benchmarks.page(source, "released", self._budgets)
+        privacy = {**self._facts["privacy"], "page_check": hashlib.sha256(page).hexdigest()}
+        if self._reused(folder, contents, privacy):
             return
         self._changed = True
         with bundles.staged(source) as stage:
             for mart in self._published.benchmarks:
                 stage.add(mart, f"select * from released.{mart.name}")
             stage.write(folder / "benchmarks.duckdb")
-        self._manifest(folder, contents, self._facts["privacy"])
+        (folder / PAGE).write_bytes(page)
+        self._manifest(folder, contents, privacy)
 
     def _parquet(self, source: duckdb.DuckDBPyConnection, mart: Relation, folder: Path) -> Content:
         """Write a mart as Parquet, in one order, with the meaning of its columns inside."""
@@ -168,33 +178,38 @@ class Publication:
         return {"rows": rows, "digest": _sha256(parquet)}
 
     def _bundles(self, source: duckdb.DuckDBPyConnection, tenants: list[Bundle], progress: Progress) -> None:
-        contents = digests.of_bundles(source, self._published, [bundle.tenant_key for bundle in tenants])
+        keys = [bundle.tenant_key for bundle in tenants]
+        contents = digests.of_bundles(source, self._published, keys)
+        pages = TenantPages.of(source, self._workspace, self._published, keys)
         changed = []
         for bundle in tenants:
             folder = self._folder / TENANTS / bundle.tenant_key
             folder.mkdir(parents=True)
-            if not self._reused(folder, contents[bundle.tenant_key], bundle.key_check):
-                changed.append(bundle)
+            checks = {"key_check": bundle.key_check, "page_check": pages.check(bundle)}
+            privacy = {"exact": True, "but_for": VS_BENCHMARK, **checks}
+            if not self._reused(folder, contents[bundle.tenant_key], privacy):
+                changed.append((bundle, privacy))
         self._changed |= bool(changed)
         if not changed:
             return
         with bundles.staged(source) as stage:
-            stage.add_marts(self._published, [bundle.tenant_key for bundle in changed])
-            for number, bundle in enumerate(changed, start=1):
+            stage.add_marts(self._published, [bundle.tenant_key for bundle, _ in changed])
+            for number, (bundle, privacy) in enumerate(changed, start=1):
                 folder = self._folder / TENANTS / bundle.tenant_key
                 stage.write(folder / "tenant.duckdb", bundle)
-                privacy = {"exact": True, "but_for": VS_BENCHMARK, "key_check": bundle.key_check}
+                (folder / PAGE).write_bytes(pages.page(bundle))
                 self._manifest(folder, contents[bundle.tenant_key], privacy)
                 if number % 100 == 0:
                     progress(f"{number} of {len(changed)} bundles that changed")
 
-    def _reused(self, folder: Path, contents: Mapping[str, Content], key_check: str | None = None) -> bool:
-        """Link the last release's files into this one where they hold the same relations under the same key."""
+    def _reused(self, folder: Path, contents: Mapping[str, Content], privacy: Mapping[str, Any]) -> bool:
+        """Link the last release's files into this one where they hold the same, page included, under the same key."""
         last = self._of_last(folder)
         if last is None:
             return False
         known = manifest(last)
-        if known["relations"] != contents or known["privacy"].get("key_check") != key_check:
+        checks = ("key_check", "page_check")
+        if known["relations"] != contents or any(known["privacy"].get(each) != privacy.get(each) for each in checks):
             return False
         self._link(folder)
         return True

@@ -174,13 +174,13 @@ def _run(found: Mapping[str, Any]) -> str:
         "",
         f"Published     {found['published'] or 'nothing new: the last release stands'}",
         f"Write down    {found['head']} (`quorum verify --head` checks that nothing up to here was put back or cut)",
-        f"Open          {found['open']}/cross_tenant/benchmarks.duckdb (or the Parquet beside it)",
+        f"Open          {found['open']}/cross_tenant/index.html in a browser (or benchmarks.duckdb beside it)",
     ]
     if found["bundle"]:
         lines += [
             f"              {found['open']}/tenants/{found['bundle']}/tenant.duckdb",
             f"              and {found['bundles'] - 1:,} more; each is encrypted with its tenant's own key:",
-            "              quorum keys --tenant <tenant_id> hands it over and says how to open the file",
+            "              quorum keys --tenant <tenant_id> hands it over and says how to open it (and index.html)",
         ]
     if found.get("mirror"):
         lines.append(f"Mirrored      {found['mirror']['mirrored']} in PostgreSQL")
@@ -289,6 +289,7 @@ def _keys(found: Mapping[str, Any]) -> str:
             f"  attach '{found['bundle']}' as bundle (read_only, encryption_key '{found['bundle_key']}');",
             "  from bundle.mart_tenant_daily;",
             "  from bundle.metric_catalog;  -- what each figure of each mart means",
+            f"or open {found['bundle'].with_name('index.html')} in a browser and type the key there",
         ]
     else:
         lines.append("no bundle that is published opens with it; the next night may bring one")

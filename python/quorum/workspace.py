@@ -74,6 +74,10 @@ class Workspace:
     def operator_manifests(self) -> Path:
         return self.restricted / "releases"
 
+    @property
+    def operator_page(self) -> Path:
+        return self.restricted / "index.html"
+
     def plane(self, name: str) -> Path:
         """Return the database file of a plane."""
         folder = self.restricted if name == "restricted" else self.warehouse

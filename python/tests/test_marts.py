@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from quorum import lineage
 from quorum.errors import BadInput
 from quorum.marts import METRIC_CATALOG, TENANT_MARTS, VS_BENCHMARK, Published, Relation
 from quorum.runner import Dbt
@@ -133,6 +134,44 @@ def test_one_mart_of_a_tenant_has_to_do_with_others_and_it_is_made_of_nothing_el
     [mart] = [node for node in readers if node.resource_type == "model"]
     assert mart.name == VS_BENCHMARK
     assert set(mart.depends_on_nodes) <= compared
+
+
+PAGES = {"benchmark_page", "tenant_pages", "operator_page"}
+RAW = "source.quorum.landing.landing_work"
+
+
+def test_every_mart_and_page_is_shown_somewhere(manifest: "Manifest", published: Published) -> None:
+    shown = {
+        manifest.nodes[node].name
+        for each in manifest.exposures.values()
+        for node in each.depends_on.nodes
+        if node in manifest.nodes
+    }
+    assert {*published.names, *(mart.name for mart in published.benchmarks)} <= shown
+    assert {exposure.name for exposure in manifest.exposures.values()} >= PAGES
+    assert all(exposure.owner.name and exposure.description for exposure in manifest.exposures.values())
+
+
+def test_lineage_goes_from_what_is_shown_to_the_raw_rows(manifest: "Manifest", monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through the noise, which dbt knows nothing of, and through what is private."""
+    for name, exposure in manifest.exposures.items():
+        found = lineage.upstream(manifest, name)
+        assert RAW in found, name
+        named = exposure.config.meta.get("also_of", [])
+        assert {*named} <= {manifest.nodes[node].name for node in found if node in manifest.nodes}, name
+    benchmarks = next(name for name in manifest.exposures if name.endswith("benchmark_page"))
+    assert "model.quorum.dp_retention" in lineage.upstream(manifest, benchmarks)
+    for source in manifest.sources.values():
+        monkeypatch.setitem(source.config.meta, "made_of", None)
+    assert RAW not in lineage.upstream(manifest, benchmarks), "else the first part would find nothing"
+
+
+def test_the_lineage_that_is_shown_is_in_the_order_of_the_night(manifest: "Manifest") -> None:
+    [page] = [each for each in lineage.of_exposures(manifest) if each.name == "benchmark_page"]
+    assert page.direct == ["mart_benchmark_catalog", "mart_benchmarks"]
+    order = ["source", "seed", "staging", "redaction", "tenant", "cross_tenant", "release", "released", "marts"]
+    assert list(page.layers) == order
+    assert page.layers["released"] == ["int_benchmark_figures"]
 
 
 def test_a_mart_that_cannot_be_cut_by_tenant_is_refused(manifest: "Manifest", monkeypatch: pytest.MonkeyPatch) -> None:

@@ -257,9 +257,11 @@ class TestFolder:
     def test_it_holds_what_it_should_and_nothing_more(
         self, workspace: Workspace, release: Path, bundles: Mapping[Path, TenantKeys]
     ) -> None:
-        cross_tenant = ("benchmarks.duckdb", *(f"{mart}.parquet" for mart in BENCHMARKS), "manifest.json")
+        cross_tenant = ("benchmarks.duckdb", "index.html", *(f"{mart}.parquet" for mart in BENCHMARKS), "manifest.json")
         expected = {workspace.published / "current"} | {release / "cross_tenant" / name for name in cross_tenant}
-        expected |= {bundle.with_name(name) for bundle in bundles for name in ("tenant.duckdb", "manifest.json")}
+        expected |= {
+            bundle.with_name(name) for bundle in bundles for name in ("tenant.duckdb", "index.html", "manifest.json")
+        }
         found = {path for path in workspace.published.rglob("*") if path.is_symlink() or not path.is_dir()}
         assert found == expected
         assert not list((workspace.restricted / "spill").iterdir())
@@ -325,7 +327,14 @@ def add_beside(file: Path) -> None:
 
 @pytest.mark.parametrize("harm", [flip_a_bit, Path.unlink, add_beside])
 @pytest.mark.parametrize(
-    "place", ["cross_tenant/*.duckdb", "cross_tenant/*.parquet", "tenants/*/*.duckdb", "tenants/*/*.json"]
+    "place",
+    [
+        "cross_tenant/*.duckdb",
+        "cross_tenant/*.parquet",
+        "cross_tenant/*.html",
+        "tenants/*/*.duckdb",
+        "tenants/*/*.json",
+    ],
 )
 def test_verify_sees_harm(workspace: Workspace, tmp_path: Path, place: str, harm: Callable[[Path], None]) -> None:
     copy = Workspace(tmp_path)
@@ -334,7 +343,7 @@ def test_verify_sees_harm(workspace: Workspace, tmp_path: Path, place: str, harm
         target.parent.mkdir(exist_ok=True)
         shutil.copytree(source, target, symlinks=True) if source.is_dir() else shutil.copy2(source, target)
     sound = worlds.quorum(copy, "verify", "--json")
-    assert json.loads(sound.stdout)["published_files"] == 5 + 2 * 44
+    assert json.loads(sound.stdout)["published_files"] == 6 + 3 * 44
 
     folder = publish.current(copy)
     assert folder is not None
