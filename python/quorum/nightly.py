@@ -277,13 +277,14 @@ class _Night:
         """Check the marts, and move readers to a new release if anything changed."""
         published = Published.of(self._dbt.manifest())
         self._progress("checking the marts")
-        last = publish.last(self.workspace)
+        tenants = bundles.of_tenants(self.workspace, self._keyring)
+        last = publish.last(self.workspace, {bundle.tenant_key for bundle in tenants})
         checks = gate.Checks(self.workspace, published, last, accept_changes=self._accept_changes)
         verdict = checks.all(catalog_keys(self.workspace), self._answers())
         self.report.statuses = verdict.statuses
-        self.report.withheld = self._named(verdict.withheld)
+        withheld = {bundle.tenant_key for bundle in tenants} & verdict.withheld.keys()
+        self.report.withheld = self._named({key: verdict.withheld[key] for key in withheld})
         self._progress("publishing")
-        tenants = bundles.of_tenants(self.workspace, self._keyring)
         budgets = losses.of_newest_periods(self._ledger)
         publication = publish.Publication(self.workspace, published, self._facts(), budgets)
         try:

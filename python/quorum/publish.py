@@ -233,14 +233,15 @@ class Publication:
             _sync(file)
 
 
-def last(workspace: Workspace) -> Last:
-    """Return what readers have now, for the gate to compare with."""
+def last(workspace: Workspace, tenants: Collection[str]) -> Last:
+    """Return what readers have now, for the gate to compare with: of tenants that still are to have a bundle."""
     folder = current(workspace)
     if folder is None:
         return Last()
     rows = {
         tenant.name: {mart: content["rows"] for mart, content in manifest(tenant)["relations"].items()}
         for tenant in (folder / TENANTS).glob("*")
+        if tenant.name in tenants
     }
     return Last(rows, folder / CROSS_TENANT)
 

@@ -118,7 +118,7 @@ def test_the_same_night_again_costs_nothing(demo: Demo) -> None:
     assert state() == before
     assert "nothing is due" in quorum("plan", "--workspace", str(workspace.root), "--as-of", str(LAST_DAY)).stdout
     verified = quorum("verify", "--json", "--workspace", str(workspace.root))
-    assert json.loads(verified.stdout)["published_files"] == 5 + 2 * 150
+    assert json.loads(verified.stdout)["published_files"] == 6 + 3 * 150
 
 
 def test_dbt_works_by_hand(demo: Demo, tmp_path: Path) -> None:

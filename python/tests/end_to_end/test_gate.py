@@ -35,10 +35,10 @@ class Copy:
         shutil.copytree(workspace.warehouse, self.workspace.warehouse)
         (self.workspace.restricted / "spill").mkdir(parents=True)
         self.published = Published.of(Dbt(workspace).manifest())
-        self.last = publish.last(workspace)
+        self._keyring = Keyring.open(workspace.keyring)
+        self.last = publish.last(workspace, {keys.tenant_key for keys in self._keyring.tenants().values()})
         self._features = nightly.catalog_keys(workspace)
         self._answers = Ledger.open(workspace.ledger_url).all_answers()
-        self._keyring = Keyring.open(workspace.keyring)
         self.tenant_key = self.key(TENANT)
 
     def key(self, tenant: str) -> str:

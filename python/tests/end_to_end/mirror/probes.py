@@ -144,4 +144,4 @@ def functions(connection: Connection, schema: str, relation: str) -> dict[str, s
 
 def _without_numbers(text: str) -> str:
     """Leave out the numbers of releases and of objects, which a new release has anew."""
-    return re.sub(r"quorum_r_[0-9a-f]{16}|Release [0-9a-f]{16}|pg_toast_\d+|base/\d+/\d+|_?\d{5,}_?", "#", text)
+    return re.sub(r"quorum_r_[0-9a-f]{16}|Release [0-9a-f]{16}|pg_toast_\d+|base/\d+/\d+|[-_]?\d{5,}_?", "#", text)
