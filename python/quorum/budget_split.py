@@ -22,10 +22,12 @@ def of_a_week(specs: Sequence[Spec], key_sets: Mapping[str, Sequence[str]], limi
 
     None where a release does not say what it wants, or has a figure whose error users do not tell.
     """
+    if not all(spec.wanted_users for spec in specs):
+        return None
     roots = {}
     for spec in specs:
         layout = spec.layout(key_sets)
-        precision = None if layout.is_empty or not spec.wanted_users else users_at_one(spec, layout)
+        precision = None if layout.is_empty else users_at_one(spec, layout)
         if precision is None:
             return None
         for level in (ATOM, *spec.levels):

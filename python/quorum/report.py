@@ -214,6 +214,9 @@ def _plan(found: Mapping[str, Any]) -> str:
         for due in {each["release"]: each for each in found["due"]}.values()
         for metric in due["metrics"]
     ]
+    split = []
+    if found["split"]:
+        split = ["", "Split by the errors that the releases want, a week would give", _table(found["split"])]
     return "\n".join(
         [
             f"As of {found['as_of']} a run would release",
@@ -225,10 +228,7 @@ def _plan(found: Mapping[str, Any]) -> str:
             "",
             "and ask of the budgets (rho)",
             _table(found["budgets"]),
-            *(
-                ["", "Split by the errors that the releases want, a week would give", _table(found["split"])]
-                * bool(found["split"])
-            ),
+            *split,
         ]
     )
 

@@ -96,7 +96,7 @@ def test_the_worst_is_told_first(workspace: Workspace) -> None:
     tenants = health.of_tenants(workspace)
     order = [(health.STATUSES.index(tenant["status"]), tenant["days_left"]) for tenant in tenants]
     assert order == sorted(order)
-    found = {"published": "r", "open": "here", "tenants": tenants}
+    found = {"published": "r", "open": "here", "kept": [], "tenants": tenants}
     told = report.render("status", found).splitlines()
     assert "12 tenants: 3 silent, 1 late, 1 anomalous, 3 degraded, 4 ok" in told
     assert [line.split()[1] for line in told[-health.SHOWN :]] == [t["status"] for t in tenants[: health.SHOWN]]
