@@ -32,15 +32,16 @@ def plan(workspace: Workspace, as_of: date) -> dict[str, Any]:
     policies = rules.load_policies(workspace, Dbt(workspace))
     ledger = anchors.known_ledger(workspace)
     keys = nightly.key_sets(workspace)
+    known = _known_keys(ledger, policies, keys)
     due = release.due_releases(ledger, policies.specs, keys, as_of, policies.version)
     refused = _refused(ledger, policies, due)
     budgets = _budgets(ledger, policies, due)
     return {
         "as_of": as_of,
         "due": [_describe(each) | {"fits": each.slot not in refused} for each in due],
-        "waits_for_keys": _waiting(ledger, policies, keys),
+        "waits_for_keys": [spec.name for spec in policies.specs if spec.layout(known).is_empty],
         "budgets": budgets,
-        "split": _split(policies, keys),
+        "split": _split(policies, known),
         "outruns": _outrun(due, refused),
         "warnings": [
             losses.nearly_spent(
@@ -57,11 +58,12 @@ def plan(workspace: Workspace, as_of: date) -> dict[str, Any]:
     }
 
 
-def _waiting(ledger: Ledger, policies: rules.Policies, key_sets: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return the releases that have nothing to ask about: no public key, or none selected so far."""
+def _known_keys(
+    ledger: Ledger, policies: rules.Policies, key_sets: Mapping[str, Sequence[str]]
+) -> Mapping[str, Sequence[str]]:
+    """Return the public sets of keys, and what was selected so far."""
     given = [each for spec in policies.specs if spec.is_selection for each in ledger.answers(spec.name)]
-    known = {**key_selection.known(policies.specs, given, date.max), **key_sets}
-    return [spec.name for spec in policies.specs if spec.layout(known).is_empty]
+    return {**key_selection.known(policies.specs, given, date.max), **key_sets}
 
 
 def _describe(due: release.Due) -> dict[str, Any]:
@@ -92,7 +94,7 @@ def _describe(due: release.Due) -> dict[str, Any]:
     }
 
 
-def _split(policies: rules.Policies, keys: dict[str, list[str]]) -> list[dict[str, Any]]:
+def _split(policies: rules.Policies, keys: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
     """Return what each release declares, and what it would get of a week by the errors that all of them want."""
     rows = []
     for population, budget in sorted(policies.budgets.items()):

@@ -128,10 +128,8 @@ class TestAgainstTheLastRelease:
         copy.harm("tenant", "delete from mart_tenant_daily where day(activity_date) % 3 = 0")
         assert copy.check().withheld == {}
 
-    def test_a_released_figure_stands(self, benchmarked: Copy, tmp_path: Path) -> None:
-        other = Copy.__new__(Copy)
-        other.__dict__.update(benchmarked.__dict__, workspace=Workspace(tmp_path))
-        shutil.copytree(benchmarked.workspace.root, tmp_path, dirs_exist_ok=True)
+    def test_a_released_figure_stands(self, benchmarked_night: Night, tmp_path: Path) -> None:
+        other = Copy(benchmarked_night.workspace, tmp_path)
         [place] = worlds.fetch(
             other.workspace, "released", "select rowid from mart_benchmarks where status = 'released' limit 1"
         )
