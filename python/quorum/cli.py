@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from quorum import __version__, cli_erase, cli_keys, cli_mirror, report, settings
+from quorum import __version__, cli_erase, cli_keys, cli_mirror, report, settings, words
 from quorum.cli_options import as_of_option, progress
 from quorum.errors import BadInput, QuorumError, Refused
 from quorum.workspace import Workspace
@@ -68,7 +68,7 @@ def command(function: Callable[..., Printed]) -> Callable[..., None]:
                 f"unexpected {type(error).__name__}{room or ': run again, and report it if it stays'}",
                 1 if room else 70,
             )
-        click.echo(json.dumps(found, indent=2, default=str) if as_json else report.render(function.__name__, found))
+        click.echo(json.dumps(found, indent=2, default=str) if as_json else words.render(function.__name__, found))
         for warning in found.get("warnings", []):
             click.echo(f"quorum: warning: {warning}", err=True)
         if found.get("outruns"):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from quorum import health, report
+from quorum import health, words
 from quorum.workspace import Workspace
 from tests.end_to_end import worlds
 from tests.end_to_end.conftest import Night
@@ -97,7 +97,7 @@ def test_the_worst_is_told_first(workspace: Workspace) -> None:
     order = [(health.STATUSES.index(tenant["status"]), tenant["days_left"]) for tenant in tenants]
     assert order == sorted(order)
     found = {"published": "r", "open": "here", "kept": [], "tenants": tenants}
-    told = report.render("status", found).splitlines()
+    told = words.render("status", found).splitlines()
     assert "12 tenants: 3 silent, 1 late, 1 anomalous, 3 degraded, 4 ok" in told
     assert [line.split()[1] for line in told[-health.SHOWN :]] == [t["status"] for t in tenants[: health.SHOWN]]
     assert "-21 of 1 days" in told[-health.SHOWN]
