@@ -60,8 +60,6 @@ def command(function: Callable[..., Printed]) -> Callable[..., None]:
             _fail(f"{error}{_room(workspace)}", error.exit_code)
         except KeyboardInterrupt:
             _fail("stopped; the last release stands, and the next run goes on from here", 130)
-        except PermissionError:
-            _fail("the workspace cannot be written: give the one who runs this its files, and run again", 1)
         except Exception as error:  # a traceback could echo data: say what kind, keep the rest to ourselves
             room = _room(workspace)
             _fail(

@@ -1,4 +1,4 @@
-"""A disk that fills up under a night: one clear line, the last release whole, and all is made good with room."""
+"""A disk that is full or cannot be written: one clear line, the last release whole, and all is made good with room."""
 
 import os
 import shutil
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from quorum import publish
+from quorum.errors import BadInput
 from quorum.workspace import Workspace
 from tests.end_to_end import worlds
 from tests.end_to_end.conftest import Night
@@ -27,8 +28,10 @@ class Disk:
         self.folder = folder
 
     def resize(self, size: int) -> None:
-        options = f"remount,size={size // PAGE * PAGE}"
-        subprocess.run([MOUNT, "-o", options, str(self.folder)], check=True, capture_output=True)
+        self.remount(f"size={size // PAGE * PAGE}")
+
+    def remount(self, options: str) -> None:
+        subprocess.run([MOUNT, "-o", f"remount,{options}", str(self.folder)], check=True, capture_output=True)
 
     @property
     def used(self) -> int:
@@ -86,3 +89,12 @@ def test_a_disk_that_fills_up(room: int, simulated_night: Night, disk: Disk, tmp
     assert (workspace.published / "current").readlink() != before
     assert publish.verify(workspace) > 0
     assert len(list((workspace.published / "releases").iterdir())) == 2
+
+
+def test_a_disk_that_nobody_may_write(disk: Disk) -> None:
+    workspace = Workspace(disk.folder / "workspace")
+    assert worlds.quorum(workspace, "init").exit_code == 0
+    disk.remount("ro")
+    result = run(workspace)
+    assert result.returncode == BadInput.exit_code, result.stderr
+    assert last_line(result).startswith("quorum: cannot write to the workspace ")
