@@ -26,6 +26,7 @@ from quorum import (
     landing,
     landing_queue,
     losses,
+    public_keys,
     publish,
     rekey,
     release,
@@ -100,23 +101,6 @@ def between_nights(workspace: Workspace, as_of: date, progress: Progress) -> Ite
         if not night.is_settled():
             night.work_off()
         yield night
-
-
-def catalog_keys(workspace: Workspace) -> list[str]:
-    """Return the public features of the formats that this workspace has folders for, in order."""
-    formats = [folder.name for folder in workspace.landing.iterdir() if folder.is_dir()]
-    with warehouse.opened(workspace, "tenant", read_only=True) as connection:
-        found = warehouse.rows(
-            connection,
-            "select distinct feature from feature_catalog where list_contains(?, source_format) order by feature",
-            [formats],
-        )
-    return [row["feature"] for row in found]
-
-
-def key_sets(workspace: Workspace) -> dict[str, list[str]]:
-    """Return the sets of public keys that a release may name in its metrics."""
-    return {"feature_catalog": catalog_keys(workspace)}
 
 
 class _Night:
@@ -241,7 +225,7 @@ class _Night:
         self._check(given)
         release.write_answers(self.workspace, given, self.report.outcomes)
         policies = self._rules.policies
-        keys = {**key_selection.known(policies.specs, given, date.max), **key_sets(self.workspace)}
+        keys = {**key_selection.known(policies.specs, given, date.max), **public_keys.key_sets(self.workspace)}
         benchmark_catalog.write(self.workspace, policies, keys)
         self._progress("building the benchmark marts")
         self._dbt.build("released", "released")
@@ -259,7 +243,7 @@ class _Night:
     def _due(self) -> list[release.Due]:
         policies = self._rules.policies
         due = release.due_releases(
-            self._ledger, policies.specs, key_sets(self.workspace), self.report.as_of, policies.version
+            self._ledger, policies.specs, public_keys.key_sets(self.workspace), self.report.as_of, policies.version
         )
         # what a tenant's quota defers depends on many users' rows: an answer without them would tell of that
         with warehouse.opened(self.workspace, "restricted", read_only=True) as connection:
@@ -280,7 +264,7 @@ class _Night:
         tenants = bundles.of_tenants(self.workspace, self._keyring)
         last = publish.last(self.workspace, {bundle.tenant_key for bundle in tenants})
         checks = gate.Checks(self.workspace, published, last, accept_changes=self._accept_changes)
-        verdict = checks.all(catalog_keys(self.workspace), self._answers())
+        verdict = checks.all(public_keys.catalog_keys(self.workspace), self._answers())
         self.report.statuses = verdict.statuses
         withheld = {bundle.tenant_key for bundle in tenants} & verdict.withheld.keys()
         self.report.withheld = self._named({key: verdict.withheld[key] for key in withheld})

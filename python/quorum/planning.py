@@ -13,7 +13,7 @@ from quorum import (
     key_selection,
     losses,
     mechanisms,
-    nightly,
+    public_keys,
     release,
     rules,
 )
@@ -31,7 +31,7 @@ def plan(workspace: Workspace, as_of: date) -> dict[str, Any]:
         raise BadInput("nothing is built yet: `quorum run` comes first, the catalog of features with it")
     policies = rules.load_policies(workspace, Dbt(workspace))
     ledger = anchors.known_ledger(workspace)
-    keys = nightly.key_sets(workspace)
+    keys = public_keys.key_sets(workspace)
     known = _known_keys(ledger, policies, keys)
     due = release.due_releases(ledger, policies.specs, keys, as_of, policies.version)
     refused = _refused(ledger, policies, due)

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from quorum import gate, nightly, publish, warehouse
+from quorum import gate, public_keys, publish, warehouse
 from quorum.errors import Refused
 from quorum.gate import Checks, Last, Verdict
 from quorum.keyring import Keyring
@@ -37,7 +37,7 @@ class Copy:
         self.published = Published.of(Dbt(workspace).manifest())
         self._keyring = Keyring.open(workspace.keyring)
         self.last = publish.last(workspace, {keys.tenant_key for keys in self._keyring.tenants().values()})
-        self._features = nightly.catalog_keys(workspace)
+        self._features = public_keys.catalog_keys(workspace)
         self._answers = Ledger.open(workspace.ledger_url).all_answers()
         self.tenant_key = self.key(TENANT)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from quorum import nightly, release, release_control, rules, settings, tenant_shares, warehouse
+from quorum import nightly, public_keys, release, release_control, rules, settings, tenant_shares, warehouse
 from quorum.keyring import Keyring
 from quorum.measurement import Group, Plan
 from quorum.policy import Spec
@@ -83,7 +83,7 @@ def due_releases(workspace: Workspace) -> list[release.Due]:
     for declared in rules.load_policies(workspace, Dbt(workspace)).specs:
         metrics = tuple(replace(each, max_cells=min(each.max_cells, 2)) for each in declared.metrics)
         spec = replace(declared, metrics=metrics, tenant_cap=3, min_tenants=20, atom_min_contributors=1)
-        layout = spec.layout(nightly.key_sets(workspace))
+        layout = spec.layout(public_keys.key_sets(workspace))
         plan = Plan.of(spec, layout)
         due += [release.Due(spec, *period, layout, plan, "a policy") for period in spec.periods(worlds.LAST_DAY)]
     return due

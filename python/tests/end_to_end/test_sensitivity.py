@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from quorum import nightly, release, release_control, rules
+from quorum import public_keys, release, release_control, rules
 from quorum.measurement import Plan
 from quorum.runner import Dbt
 from quorum.simulate_activity import FEATURES
@@ -184,7 +184,7 @@ def due_weeks(workspace: Workspace) -> list[release.Due]:
 def measure(workspace: Workspace, due: list[release.Due]) -> dict[Place, list[int]]:
     """Run the night up to the vectors that would get noise."""
     worlds.build(workspace)
-    assert nightly.catalog_keys(workspace) == sorted(FEATURES)
+    assert public_keys.catalog_keys(workspace) == sorted(FEATURES)
     release_control.write(workspace, due)
     Dbt(workspace).build("cross_tenant", "cross_tenant")
     query = "select cohort_key, period_start, list(value order by metric, key) from dp_feature_usage group by all"

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
-from quorum import nightly, release, release_control, rules
+from quorum import public_keys, release, release_control, rules
 from quorum.measurement import Plan
 from quorum.runner import Dbt
 from quorum.simulate_activity import FEATURES
@@ -159,7 +159,7 @@ def due_weeks(workspace: Workspace) -> list[release.Due]:
 def measured(workspace: Workspace, due: list[release.Due]) -> dict[tuple[str, str, date], list[int]]:
     """Run the night up to the vectors that would get noise."""
     worlds.build(workspace)
-    assert nightly.catalog_keys(workspace) == sorted(FEATURES)
+    assert public_keys.catalog_keys(workspace) == sorted(FEATURES)
     release_control.write(workspace, due)
     Dbt(workspace).build("cross_tenant", "cross_tenant")
     found = {}
