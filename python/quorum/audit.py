@@ -1,7 +1,8 @@
 """The audit log: who ran what under which policy, what it released and spent, and what was refused.
 
 It lies in the restricted plane. No entry holds a tenant id or a value from the data; tenants are named by
-``tenant_key``. ``KINDS`` lists every kind of entry with its facts; ``quorum.anchors`` finds where one went missing.
+``tenant_key``, and people as they name themselves. ``KINDS`` lists every kind of entry with its facts;
+``quorum.anchors`` finds where one went missing.
 """
 
 from collections.abc import Iterable, Mapping
@@ -33,6 +34,13 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "rolled_back": ("release", "instead_of"),
     # tenant keys whose roles read in PostgreSQL from now on, and no more; relations by kind of role; the access policy
     "mirrored": ("swap", "release", "policy", "granted", "withdrawn", "relations"),
+    # a deeper look, in the words of those who ask and decide; rho is of one period
+    "look_requested": (
+        *("number", "on", "by", "why", "release", "metrics", "keys", "levels"),
+        *("first", "last", "rho_atoms", "rho_parents", "until"),
+    ),
+    "look_decided": ("number", "on", "by", "why", "decision"),
+    "key_handed_over": ("tenant_key", "on"),  # of a tenant's bundle
     "refused": ("command", "error", "at"),  # at: the function that refused
     "anchor": ("entries", "head"),  # the ledger as it is now
     "loss_accepted": ("known", "found"),  # entries

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from quorum import __version__, cli_erase, cli_keys, cli_mirror, report, settings, words
+from quorum import __version__, cli_erase, cli_keys, cli_looks, cli_mirror, report, settings, words
 from quorum.cli_options import as_of_option, progress
 from quorum.errors import BadInput, QuorumError, Refused
 from quorum.workspace import Workspace
@@ -299,5 +299,9 @@ for each in (
     cli_keys.keys,
     cli_erase.erase,
     cli_mirror.mirror,
+    cli_looks.request,
+    cli_looks.approve,
+    cli_looks.refuse,
+    cli_looks.requests,
 ):
     command(each)

@@ -62,7 +62,8 @@ def _record(workspace: Workspace, answers: Iterable[Answer]) -> bool:
         if not warehouse.has(connection, "release_periods"):
             return False
         periods = warehouse.rows(connection, "select * from release_periods")
-        asked = {(period["release"], period["period_start"]): period for period in periods}
+        # a warehouse from before there were deeper looks has releases alone
+        asked = {(each.get("measured_as", each["release"]), each["period_start"]): each for each in periods}
         answered = [
             answer
             for answer in answers
@@ -90,7 +91,7 @@ def _groups(connection: duckdb.DuckDBPyConnection, answer: Answer, period: dict[
     sizes = warehouse.rows(
         connection,
         "select cohort_key, segment, contributors, users, value // ? as weight, largest_weight "
-        f"from dp_{answer.slot.release} where period_start = ? and metric = ?",
+        f"from dp_{period['release']} where period_start = ? and metric = ?",
         [period["count_scale"], answer.slot.start, COUNT],
     )
     return [

@@ -91,7 +91,9 @@ def prepare(workspace: Workspace) -> None:
 
 def write(workspace: Workspace, shown: Iterable[Shown], specs: Iterable[Spec], as_of: date) -> None:
     """Write the comparisons of the last periods of each release's history, and drop the shares of all others."""
-    oldest = {(spec.name, spec.period): spec.periods(as_of)[0][0] for spec in specs}
+    oldest = {
+        (spec.name, spec.period): min((start for start, _ in spec.periods(as_of)), default=date.max) for spec in specs
+    }
     recent = [
         (slot, content, is_answered)
         for _, slot, content, is_answered in shown

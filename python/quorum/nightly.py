@@ -211,18 +211,18 @@ class _Night:
         given = self._answers()
         self._check(given)  # what a night that was killed has answered
         # before the first file there is nothing to ask about, and an answer would stand for good
-        due = self._due() if self.report.rows["files"] else []
-        if due:
+        for due in release.rounds(self._due() if self.report.rows["files"] else []):
             self._progress(f"measuring {len(due)} private releases")
             release_control.write(self.workspace, due, given)
             self._dbt.build("cross_tenant", "cross_tenant")
-            self.report.outcomes = release.answer(self.workspace, self._ledger, self._rules.policies.budgets, due)
-            for outcome in self.report.outcomes:
+            outcomes = release.answer(self.workspace, self._ledger, self._rules.policies.budgets, due)
+            for outcome in outcomes:
                 if outcome.refused is not None:
                     self._audit.refused("run", outcome.refused)
+            self.report.outcomes += outcomes
             given = self._answers()
+            self._check(given)
         self._audit.charges(self._ledger)
-        self._check(given)
         release.write_answers(self.workspace, given, self.report.outcomes)
         policies = self._rules.policies
         keys = {**key_selection.known(policies.specs, given, date.max), **public_keys.key_sets(self.workspace)}

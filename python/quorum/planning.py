@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -20,16 +20,20 @@ from quorum import (
 from quorum.budget import WINDOWS, BudgetExhausted, Cost, Slot, is_nearly_spent, label, next_start, total
 from quorum.errors import BadInput
 from quorum.ledger import Ledger
+from quorum.looks import DAYS, Look
+from quorum.measurement import Plan
 from quorum.policy import ATOM
 from quorum.runner import Dbt
 from quorum.workspace import Workspace
+
+NOTHING_YET = "nothing is built yet: `quorum run` comes first, the catalog of features with it"
 
 
 def plan(workspace: Workspace, as_of: date) -> dict[str, Any]:
     """Return the due releases with their noise, the budgets before and after them, and what outruns these."""
     if not workspace.plane("tenant").exists():
-        raise BadInput("nothing is built yet: `quorum run` comes first, the catalog of features with it")
-    policies = rules.load_policies(workspace, Dbt(workspace))
+        raise BadInput(NOTHING_YET)
+    policies = rules.load_policies(workspace, Dbt(workspace), as_of)
     ledger = anchors.known_ledger(workspace)
     keys = public_keys.key_sets(workspace)
     known = _known_keys(ledger, policies, keys)
@@ -56,6 +60,36 @@ def plan(workspace: Workspace, as_of: date) -> dict[str, Any]:
             if row["warning"] and row["fits"]  # what does not fit is told apart
         ],
     }
+
+
+def of_look(workspace: Workspace, policies: rules.Policies, look: Look, as_of: date) -> dict[str, Any]:
+    """Return what a period of a deeper look would cost and show, and why there is no room for what is due of it.
+
+    It comes after all that is in force, as in a run. Spends nothing.
+    """
+    ledger = anchors.known_ledger(workspace)
+    keys = public_keys.key_sets(workspace)
+    layout = look.layout(known_keys(workspace, policies))
+    length = timedelta(days=DAYS[look.period])
+    one = release.Due(look, look.first, look.first + length, layout, Plan.of(look, layout), policies.version)
+    due = release.due_releases(ledger, [*policies.specs, look], keys, as_of, policies.version)
+    mine = [each for each in due if each.spec.name == look.name]
+    refused = _refused(ledger, policies, [*(each for each in due if each not in mine), *mine])
+    of_look = {each.slot: refused[each.slot] for each in mine if each.slot in refused}
+    return {
+        **{name: value for name, value in _describe(one).items() if name not in ("period_start", "population")},
+        "periods": (look.last - look.first + timedelta(days=1)) // length,
+        "closed_periods": len(mine),
+        "until": look.until,
+        "no_room": _outrun(mine, of_look),
+    }
+
+
+def known_keys(workspace: Workspace, policies: rules.Policies) -> Mapping[str, Sequence[str]]:
+    """Return the sets of keys that metrics may name, as they are now."""
+    if not workspace.plane("tenant").exists():
+        raise BadInput(NOTHING_YET)
+    return _known_keys(anchors.known_ledger(workspace), policies, public_keys.key_sets(workspace))
 
 
 def _known_keys(
@@ -98,7 +132,7 @@ def _split(policies: rules.Policies, keys: Mapping[str, Sequence[str]]) -> list[
     """Return what each release declares, and what it would get of a week by the errors that all of them want."""
     rows = []
     for population, budget in sorted(policies.budgets.items()):
-        theirs = [spec for spec in policies.specs if spec.population == population]
+        theirs = [spec for spec in policies.specs if spec.population == population and spec.source == spec.name]
         found = budget_split.of_a_week(theirs, keys, budget.limits["week"]) if "week" in budget.limits else None
         for spec in theirs if found else []:
             levels = found[spec.name] if found else {}

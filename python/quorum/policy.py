@@ -58,6 +58,11 @@ class Spec:
     wanted_users: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     @property
+    def source(self) -> str:
+        """The release whose model it is measured by, and whose draws of the gate it shares: itself."""
+        return self.name
+
+    @property
     def is_selection(self) -> bool:
         """Whether it selects keys; then it has one stage and no cohorts, and ``OF_FIGURES`` say nothing."""
         return any(metric.is_selection for metric in self.metrics)

@@ -80,16 +80,33 @@ class Outcome:
 def due_releases(
     ledger: Ledger, specs: list[Spec], key_sets: Mapping[str, Sequence[str]], as_of: date, policy: str
 ) -> list[Due]:
-    """Return what has no answer yet, oldest first. A period that was ever answered stays closed, whatever changed."""
+    """Return what has no answer yet, oldest first. A period that was ever answered stays closed, whatever changed.
+
+    A deeper look waits until its release has an answer for the period.
+    """
     due = []
     given = [each for spec in specs for each in ledger.answers(spec.name)]
     answered = {(each.slot.release, each.slot.period, each.slot.start) for each in given}
     for spec in specs:
         for start, end in spec.periods(as_of):
             layout = spec.layout({**key_selection.known(specs, given, start), **key_sets})
-            if (spec.name, spec.period, start) not in answered and not layout.is_empty:
+            is_known = spec.source == spec.name or (spec.source, spec.period, start) in answered
+            if is_known and (spec.name, spec.period, start) not in answered and not layout.is_empty:
                 due.append(Due(spec, start, end, layout, _plan(spec, layout), policy))
     return sorted(due, key=lambda each: each.start)
+
+
+def rounds(due: Sequence[Due]) -> list[list[Due]]:
+    """Split what is due so that a model is asked one thing about a period at a time, releases before deeper looks."""
+    found: list[list[Due]] = []
+    for each in sorted(due, key=lambda each: each.spec.source != each.spec.name):
+        asked = (each.spec.source, each.start)
+        free = (several for several in found if asked not in [(one.spec.source, one.start) for one in several])
+        chosen = next(free, None)
+        if chosen is None:
+            found.append(chosen := [])
+        chosen.append(each)
+    return found
 
 
 _plan = cache(Plan.of)  # most periods have one layout
@@ -113,7 +130,7 @@ def _select_keys(workspace: Workspace, ledger: Ledger, budget: Budget, due: Due)
     with warehouse.opened(workspace, "cross_tenant", read_only=True) as connection:
         rows = warehouse.rows(
             connection,
-            f"select key, users, contributors, largest from dp_{due.spec.name} where period_start = ? order by key",
+            f"select key, users, contributors, largest from dp_{due.spec.source} where period_start = ? order by key",
             [due.start],
         )
     privacy = _privacy(due.spec, due)  # before anything is spent: it can still be refused
@@ -149,7 +166,7 @@ def _read_cells(workspace: Workspace, due: Due) -> tuple[Cells, str]:
     with warehouse.opened(workspace, "cross_tenant", read_only=True) as connection:
         rows = warehouse.rows(
             connection,
-            f"select cohort_key, segment, metric, key, value from dp_{due.spec.name} where period_start = ?",
+            f"select cohort_key, segment, metric, key, value from dp_{due.spec.source} where period_start = ?",
             [due.start],
         )
         unions = warehouse.rows(connection, "select * from cohort_unions where period_start = ?", [due.start])
@@ -164,7 +181,7 @@ def _read_cells(workspace: Workspace, due: Due) -> tuple[Cells, str]:
         # whatever rows there are, the bounds are met: else the SQL is not what the noise is scaled to
         raise QuorumError(f"nothing is released: a vector of {due.spec.name} is beyond what its users can add up to")
     # a gate is drawn for what one release counts, one map and one quorum: anything else is another draw
-    asked = [due.spec.name, due.spec.min_tenants, due.spec.tenant_cap]
+    asked = [due.spec.source, due.spec.min_tenants, due.spec.tenant_cap]
     return cells, digest([asked, sorted(cells.in_transition), [list(member.values()) for member in members]])
 
 

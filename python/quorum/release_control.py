@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 PERIODS = pa.schema(
     [
         ("release", pa.string()),
+        ("measured_as", pa.string()),
         ("period_start", pa.date32()),
         ("period_end", pa.date32()),
         ("previous_start", pa.date32()),
@@ -55,11 +56,13 @@ SEGMENTS = pa.schema([("release", pa.string()), ("segment", pa.string())])
 def write(workspace: Workspace, due: Sequence["Due"], answers: Sequence[Answer] = ()) -> None:
     """Write the relations of source ``cross_tenant_control`` (see models/_sources.yml).
 
-    ``answers`` are those that were given before: the cohort maps follow them.
+    What is due is one round: a model and a period have one row. ``answers`` are those that were given before: the
+    cohort maps follow them.
     """
     periods = [
         {
-            "release": each.spec.name,
+            "release": each.spec.source,
+            "measured_as": each.spec.name,
             "period_start": each.start,
             "period_end": each.end,
             "previous_start": each.previous_start,
@@ -73,7 +76,7 @@ def write(workspace: Workspace, due: Sequence["Due"], answers: Sequence[Answer] 
     ]
     blocks = [
         {
-            "release": each.spec.name,
+            "release": each.spec.source,
             "period_start": each.start,
             "metric": block.metric,
             "bound": block.bound,
@@ -88,7 +91,7 @@ def write(workspace: Workspace, due: Sequence["Due"], answers: Sequence[Answer] 
     ]
     cells = [
         {
-            "release": each.spec.name,
+            "release": each.spec.source,
             "period_start": each.start,
             "metric": cell.metric,
             "key": cell.key,
@@ -99,7 +102,7 @@ def write(workspace: Workspace, due: Sequence["Due"], answers: Sequence[Answer] 
         for each in due
         for cell in each.layout.cells
     ]
-    named = {each.spec.name: each.spec.segments or (None,) for each in due}
+    named = {each.spec.source: each.spec.segments or (None,) for each in due}
     segments = [{"release": name, "segment": segment} for name, several in sorted(named.items()) for segment in several]
     with warehouse.opened(workspace, "cross_tenant") as connection:
         for name, rows, schema in (

@@ -13,6 +13,7 @@ from quorum import (
     expiry,
     field_map,
     field_policies,
+    looks,
     overrides,
     policy,
     registry,
@@ -25,6 +26,7 @@ from quorum import (
 )
 from quorum.budget import Budget
 from quorum.errors import Refused
+from quorum.hash_chain import ChainedLog
 from quorum.keyring import Keyring
 from quorum.runner import Dbt
 from quorum.workspace import Workspace
@@ -60,7 +62,7 @@ def load(workspace: Workspace, dbt: Dbt, keyring: Keyring, as_of: date) -> Rules
     """Read and check everything, as it holds on a day; raises BadInput or Refused with the line that is wrong."""
     tenants = registry.load(workspace.registry)
     plan = tracking_plan.load(workspace.registry)
-    policies = load_policies(workspace, dbt)
+    policies = load_policies(workspace, dbt, as_of)
     project = settings.project_directory()
     seeds = project / "seeds" / "policy"
     forms = catalog.field_forms(dbt.manifest())
@@ -97,14 +99,18 @@ def _digest(declared: pa.Table, keyring: Keyring) -> str:
     return rule_file.digest(declared)
 
 
-def load_policies(workspace: Workspace, dbt: Dbt) -> Policies:
-    """Resolve the declared releases and budgets against the workspace's policy and the floors."""
+def load_policies(workspace: Workspace, dbt: Dbt, as_of: date) -> Policies:
+    """Resolve the declared releases and budgets against the workspace's policy and the floors.
+
+    What was approved of deeper looks, and is not over on that day, is a release too.
+    """
     declared = catalog.declared_releases(dbt.manifest())
     changes = overrides.release_overrides(workspace.policy)
     unknown = set(changes) - {block["name"] for block in declared.values()}
     if unknown:
         raise Refused(f"policy/releases.yml: no release {min(unknown)} is declared")
     specs = [policy.resolve(block, changes.get(block["name"], {})) for _, block in sorted(declared.items())]
+    specs += looks.in_force(ChainedLog(workspace.audit_log).records(), {spec.name: spec for spec in specs}, as_of)
     shipped = settings.project_directory() / "seeds" / "policy" / "budgets.csv"
     budgets = {s.population: overrides.budget(s.population, workspace.policy, shipped) for s in specs}
     return Policies(specs, budgets, policy.version(specs, list(budgets.values())))

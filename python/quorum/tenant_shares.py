@@ -140,7 +140,7 @@ def _of(connection: duckdb.DuckDBPyConnection, due: "Due") -> list[dict[str, Any
     place = places(due.layout)
     start = {"start": due.start}
     vectors: dict[tuple[str, str | None], list[int]] = defaultdict(lambda: [0] * len(place))
-    for row in warehouse.rows(connection, ADDED.format(release=due.spec.name), start):
+    for row in warehouse.rows(connection, ADDED.format(release=due.spec.source), start):
         vectors[row["contributor_key"], row["segment"]][place[row["metric"], row["key"]]] = row["value"]
     around: dict[str, list[Mapping[str, str]]] = defaultdict(list)
     for row in warehouse.rows(connection, AROUND, start | {"levels": [ATOM, *due.spec.levels]}):

@@ -26,6 +26,9 @@ def render(name: str, found: Mapping[str, Any]) -> str:
         "status": _status,
         "cohorts": _cohorts,
         "keys": _keys,
+        "request": _look,
+        "approve": _look,
+        "requests": _requests,
         "mirror": _mirror,
     }
     return words[name](found) if name in words else _pairs(found)
@@ -191,6 +194,16 @@ def _keys(found: Mapping[str, Any]) -> str:
     else:
         lines.append("no bundle that is published opens with it; the next night may bring one")
     return "\n".join(lines)
+
+
+def _look(found: Mapping[str, Any]) -> str:
+    of_one = {name: value for name, value in found.items() if name not in ("metrics", "no_room") and value is not None}
+    room = f"no room now: {found['no_room']}" if found["no_room"] else "the budget has room for what is due of it"
+    return "\n".join([_pairs(of_one), "", _table(found["metrics"]), "", f"Of the budget, {room}."])
+
+
+def _requests(found: Mapping[str, Any]) -> str:
+    return _table(found["requests"]) if found["requests"] else "nobody has asked for a deeper look yet"
 
 
 def _mirror(found: Mapping[str, Any]) -> str:

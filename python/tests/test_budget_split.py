@@ -14,6 +14,7 @@ from quorum.policy import ATOM, Spec
 from quorum.runner import Dbt
 from quorum.simulate_activity import FEATURES
 from quorum.workspace import Workspace
+from tests.end_to_end import worlds
 from tests.specs import SPEC
 
 LEVELS = {ATOM: 400, "industry": 900, "all": 2500}
@@ -85,7 +86,7 @@ def test_a_figure_has_the_wanted_error_at_the_rho_that_it_is_given() -> None:
 
 def test_what_ships_is_split_by_what_it_wants(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    specs = rules.load_policies(workspace, Dbt(workspace)).specs
+    specs = rules.load_policies(workspace, Dbt(workspace), worlds.LAST_DAY).specs
     split = budget_split.of_a_week(specs, {"feature_catalog": sorted(FEATURES)}, LIMIT)
     assert split is not None
     for spec in specs:

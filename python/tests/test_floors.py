@@ -180,7 +180,7 @@ def test_variables_environment_profile_target_and_packages_change_nothing(
     workspace: Workspace, policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All of them at once, in a copy of the project that dbt parses anew."""
-    sound = rules.load_policies(workspace, Dbt(workspace))
+    sound = rules.load_policies(workspace, Dbt(workspace), worlds.LAST_DAY)
     compiled = Dbt(workspace).compiled(BOUNDED)
     copy = copied_project(tmp_path, monkeypatch)
 
@@ -214,5 +214,5 @@ def test_variables_environment_profile_target_and_packages_change_nothing(
 
     loosened = Dbt(workspace)
     assert {"bounded_weight"} < {m.name for m in loosened.manifest().macros.values() if m.package_name == "loose"}
-    assert rules.load_policies(workspace, loosened) == sound
+    assert rules.load_policies(workspace, loosened, worlds.LAST_DAY) == sound
     assert loosened.compiled(BOUNDED) == compiled

@@ -67,7 +67,7 @@ def touched(workspace: Workspace, days: set[date]) -> set[tuple[str, date]]:
     """Return the releases and weeks whose windows hold one of these days."""
     return {
         (spec.name, start)
-        for spec in load_policies(workspace, Dbt(workspace)).specs
+        for spec in load_policies(workspace, Dbt(workspace), worlds.LAST_DAY).specs
         for start, end in spec.periods(worlds.LAST_DAY)
         if any(start - timedelta(days=spec.lookback_days) <= day < end for day in days)
     }

@@ -169,7 +169,7 @@ def _simulated(workspace: Workspace) -> Iterator[Line]:
 
 def due_weeks(workspace: Workspace) -> list[release.Due]:
     """Return the last weeks, each with bounds of its own."""
-    specs = rules.load_policies(workspace, Dbt(workspace)).specs
+    specs = rules.load_policies(workspace, Dbt(workspace), worlds.LAST_DAY).specs
     [declared] = [spec for spec in specs if spec.name == "feature_usage"]
     weeks = replace(declared, history=WEEKS).periods(worlds.LAST_DAY)
     due = []

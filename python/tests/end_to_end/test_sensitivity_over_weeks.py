@@ -148,7 +148,7 @@ def rows(experiments: Experiments, *, with_victims: bool) -> Iterator[Row]:
 def due_weeks(workspace: Workspace) -> list[release.Due]:
     """Return the last weeks of every release; a tenant or two make an atom here."""
     due = []
-    for spec in rules.load_policies(workspace, Dbt(workspace)).specs:
+    for spec in rules.load_policies(workspace, Dbt(workspace), worlds.LAST_DAY).specs:
         few = replace(spec, history=WEEKS, atom_min_contributors=1)
         layout = few.layout({"feature_catalog": sorted(FEATURES)})
         plan = Plan.of(few, layout)

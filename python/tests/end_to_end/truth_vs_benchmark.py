@@ -123,6 +123,6 @@ def faults(workspace: Workspace, rows: list[tuple[Any, ...]]) -> set[str]:
 
 def compare_again(workspace: Workspace, as_of: date = worlds.LAST_DAY) -> None:
     """Do the night's step once more, over the answers that the ledger has."""
-    policies, ledger = load_policies(workspace, Dbt(workspace)), Ledger.open(workspace.ledger_url)
+    policies, ledger = load_policies(workspace, Dbt(workspace), worlds.LAST_DAY), Ledger.open(workspace.ledger_url)
     given = [answer for spec in policies.specs for answer in ledger.answers(spec.name)]
     comparisons.write(workspace, release.shown(given, []), policies.specs, as_of)
