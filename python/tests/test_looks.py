@@ -128,7 +128,7 @@ class TestLog:
 
     def test_a_floor_that_rose_above_an_approved_one_refuses_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(policy, "MAX_RHO", {"week": Decimal("0.005")})
-        with pytest.raises(Refused, match="usage#3: rho is 0.006"):
+        with pytest.raises(Refused, match=r"usage#3: rho is 0\.006"):
             looks.in_force(APPROVED, {"usage": SPEC}, MONDAY)
 
     def test_a_chained_log_holds_it(self, tmp_path: Path) -> None:
@@ -145,14 +145,9 @@ def due(spec: Spec, start: date) -> release.Due:
 def test_a_model_is_asked_one_thing_at_a_time() -> None:
     other: Look = replace(REQUEST, number=4).spec(RELEASES)
     look, week = REQUEST.spec(RELEASES), timedelta(weeks=1)
-    all_due = [
-        due(look, MONDAY),
-        due(SPEC, MONDAY + week),
-        due(other, MONDAY),
-        due(SUMS, MONDAY),
-        due(other, MONDAY + week),
-    ]
-    found = [[(each.spec.name, each.start) for each in several] for several in release.rounds(all_due)]
+    asked = [(look, MONDAY), (SPEC, MONDAY + week), (other, MONDAY), (SUMS, MONDAY), (other, MONDAY + week)]
+    rounds = release.rounds([due(*each) for each in asked])
+    found = [[(each.spec.name, each.start) for each in several] for several in rounds]
     assert found == [
         [("usage", MONDAY + week), ("sums", MONDAY), ("usage#3", MONDAY)],
         [("usage#4", MONDAY), ("usage#4", MONDAY + week)],
