@@ -297,6 +297,7 @@ for each in (
     randomise,
     verify,
     cli_keys.keys,
+    cli_keys.access,
     cli_erase.erase,
     cli_mirror.mirror,
     cli_looks.request,

@@ -1,10 +1,11 @@
-"""``quorum keys``: say who has keys, hand one over, rotate, shred."""
+"""``quorum keys`` and ``quorum access``: hand keys over, rotate and shred them; who was let in to what."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-from quorum import rekey, report
+from quorum import access_log, rekey, report
 from quorum.audit import AuditLog
 from quorum.errors import BadInput
 from quorum.keyring import NEW_MASTER_KEY_VARIABLE, Keyring
@@ -26,7 +27,12 @@ def keys(workspace: Workspace, action: str, tenant: str | None, every: bool, mas
     if action == "show":
         if every or master or yes:
             raise BadInput("`keys show` takes --tenant and nothing else")
-        return report.of_keys(workspace, Keyring.open(workspace.keyring), tenant)
+        found = report.of_keys(workspace, Keyring.open(workspace.keyring), tenant)
+        if tenant:
+            AuditLog(workspace).append(
+                "key_handed_over", tenant_key=found["tenant_key"], on=str(datetime.now(UTC).date())
+            )
+        return found
     if action == "rotate":
         if chosen != 1 or yes:
             raise BadInput("`keys rotate` takes one of --tenant, --all and --master")
@@ -36,6 +42,13 @@ def keys(workspace: Workspace, action: str, tenant: str | None, every: bool, mas
     if not yes:
         raise BadInput("to shred a tenant's keys cannot be undone: say --yes if you mean it")
     return _shred(workspace, tenant)
+
+
+@click.option("--tenant", help="What concerns this one alone.")
+def access(workspace: Workspace, tenant: str | None) -> dict[str, Any]:
+    """Show who was let in to what, and when no more: keys that were made, printed, changed, and roles in PostgreSQL."""
+    names = {keys.tenant_key: name for name, keys in Keyring.open(workspace.keyring).tenants().items()}
+    return {"access": access_log.of_log(AuditLog(workspace).records(), names, tenant)}
 
 
 def _rotate(workspace: Workspace, tenant: str | None) -> dict[str, Any]:

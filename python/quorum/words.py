@@ -26,6 +26,7 @@ def render(name: str, found: Mapping[str, Any]) -> str:
         "status": _status,
         "cohorts": _cohorts,
         "keys": _keys,
+        "access": _access,
         "request": _look,
         "approve": _look,
         "requests": _requests,
@@ -194,6 +195,10 @@ def _keys(found: Mapping[str, Any]) -> str:
     else:
         lines.append("no bundle that is published opens with it; the next night may bring one")
     return "\n".join(lines)
+
+
+def _access(found: Mapping[str, Any]) -> str:
+    return _table(found["access"]) if found["access"] else "nobody was let in to anything yet"
 
 
 def _look(found: Mapping[str, Any]) -> str:

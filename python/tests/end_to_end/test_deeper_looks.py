@@ -61,7 +61,9 @@ def test_from_the_request_to_the_mart(workspace: Workspace) -> None:
     night = worlds.run(workspace)
     assert [outcome.due.spec.name for outcome in night.outcomes] == ["feature_usage#1"]
     [charge] = [charge for charge in ledger.charges() if charge.slot.release == "feature_usage#1"]
-    assert (charge.cost.rho, charge.cost.delta_gate) == (Decimal("0.010"), 0), "the gate was drawn by its release"
+    assert (charge.cost.rho, charge.cost.delta_gate) == (Decimal("0.010"), Decimal(0)), (
+        "the gate was drawn by its release"
+    )
 
     rows = {
         name: worlds.fetch(

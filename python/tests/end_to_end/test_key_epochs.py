@@ -1,6 +1,7 @@
 """Keys are rotated between nights and amid killed ones, and nobody can tell but by the names of tokens."""
 
 import hmac
+import json
 import os
 import re
 import signal
@@ -9,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -226,6 +227,21 @@ class TestKeysCommand:
         release = publish.current(workspace)
         assert release
         return release
+
+    def test_the_access_log_says_who_was_let_in(
+        self, workspace: Workspace, release: Path, before: dict[str, TenantKeys]
+    ) -> None:
+        of_one = worlds.quorum(workspace, "access", "--tenant=acme-001", "--json")
+        told = [row["what"] for row in json.loads(of_one.stdout)["access"]]
+        assert told[:3] == [
+            "has a key",
+            "has another key, of epoch 2",
+            f"its key was printed on {datetime.now(UTC).date()}",
+        ]
+        of_all = worlds.quorum(workspace, "access").stdout
+        gone = before["umbra-004"].tenant_key
+        assert f"{gone}  its key of epoch 1 is destroyed" in of_all
+        assert re.search(r"globex-002 +has a key\n", of_all)
 
     def test_a_bundle_has_a_new_key_and_the_same_rows(
         self, workspace: Workspace, release: Path, before: dict[str, TenantKeys], simulated_night: Night
