@@ -32,14 +32,20 @@ class Dbt:
 
     def __init__(self, workspace: Workspace) -> None:
         self._home = workspace.restricted / "dbt"
-        os.environ["QUORUM_WORKSPACE"] = str(workspace.root)
+        self._root = str(workspace.root)
+        os.environ["QUORUM_WORKSPACE"] = self._root
 
     def manifest(self) -> "Manifest":
         """Return dbt's manifest, parsed on first use."""
         project = project_directory()
         if project not in _parsed:
-            with _out_of_the_collectors_way():
-                _parsed[project] = self._invoke("parse", [])
+            # from the path of a database dbt concludes that all has to be parsed anew, and a parse opens none
+            os.environ["QUORUM_WORKSPACE"] = "workspace"
+            try:
+                with _out_of_the_collectors_way():
+                    _parsed[project] = self._invoke("parse", [])
+            finally:
+                os.environ["QUORUM_WORKSPACE"] = self._root
         return _parsed[project]
 
     def build(self, stage: str, target: str) -> None:

@@ -1,14 +1,32 @@
 """Nights that many tests look at and none may change: who has to change one copies it (`worlds.copied`)."""
 
 import csv
+import fcntl
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from quorum.runner import Dbt
+from quorum.workspace import Workspace
 from tests.end_to_end import worlds
 from tests.end_to_end.histories import BATCHES, History, histories
 from tests.end_to_end.shared import Night as Night
-from tests.end_to_end.shared import shared
+from tests.end_to_end.shared import common, shared
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _parsed_once(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Let each process, copy of the project and child start from one parse: a whole one takes as long as a night."""
+    root = common(tmp_path_factory)
+    parsed = root / "partial_parse.msgpack"
+    with (root / "partial_parse.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not parsed.exists():
+            Dbt(Workspace(root / "parsed")).manifest()
+            shutil.copy(root / "parsed/restricted/dbt/target/partial_parse.msgpack", parsed)
+    os.environ["DBT_ENGINE_PARTIAL_PARSE_FILE_PATH"] = str(parsed)
 
 
 def land_in_batches(tenants: list[History], root: Path) -> Night:
