@@ -16,7 +16,9 @@ import pytest
 
 from quorum.settings import project_directory
 from quorum.workspace import Workspace
-from tests.end_to_end.worlds import LAST_DAY, fetch
+from tests.end_to_end import worlds
+from tests.end_to_end.conftest import Night
+from tests.end_to_end.worlds import LAST_DAY, copied, fetch
 
 TENANT_CAP = 50
 # The weeks of the demo, and how many of its intervals have to hold the truth, if 95 % do, but once in a million runs.
@@ -109,21 +111,21 @@ def test_the_same_night_again_costs_nothing(demo: Demo) -> None:
     workspace = demo.workspace
 
     def state() -> tuple[Path, Any]:
-        ledger = quorum("ledger", "--json", "--workspace", str(workspace.root))
+        ledger = worlds.quorum(workspace, "ledger", "--json")
         return (workspace.published / "current").resolve(), json.loads(ledger.stdout)["usage"]
 
     before = state()
     again = quorum("run", "--workspace", str(workspace.root), "--as-of", str(LAST_DAY))
     assert again.returncode == 0, again.stderr
     assert state() == before
-    assert "nothing is due" in quorum("plan", "--workspace", str(workspace.root), "--as-of", str(LAST_DAY)).stdout
-    verified = quorum("verify", "--json", "--workspace", str(workspace.root))
+    assert "nothing is due" in worlds.quorum(workspace, "plan", "--as-of", str(LAST_DAY)).stdout
+    verified = worlds.quorum(workspace, "verify", "--json")
     assert json.loads(verified.stdout)["published_files"] == 6 + 3 * 150
 
 
-def test_dbt_works_by_hand(demo: Demo, tmp_path: Path) -> None:
+def test_dbt_works_by_hand(simulated_night: Night, tmp_path: Path) -> None:
     """Plain ``dbt build``, unit tests included, over the workspace that a run has made; it changes nothing."""
-    workspace = demo.workspace
+    workspace = copied(simulated_night.workspace, tmp_path / "workspace")
     counts = "select (select count(*) from int_events), (select sum(events) from mart_tenant_daily)"
     before = fetch(workspace, "tenant", counts)
     # fmt: off

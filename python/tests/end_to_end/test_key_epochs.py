@@ -63,8 +63,8 @@ class Killed(Exception):
     pass
 
 
-def build(workspace: Workspace, day: int) -> nightly.Report:
-    return worlds.build(workspace, worlds.LAST_DAY + timedelta(days=day), tested=True)
+def build(workspace: Workspace, day: int, *, tested: bool = False) -> nightly.Report:
+    return worlds.build(workspace, worlds.LAST_DAY + timedelta(days=day), tested=tested)
 
 
 @contextmanager
@@ -126,7 +126,7 @@ def rotated(tenants: list[History], in_batches: Night, tmp_path_factory: pytest.
     for chosen in (every[::3], every):  # while what changed is not forgotten
         rotate(chosen)
         rekey.finish(workspace, Keyring.open(workspace.keyring))
-    report = build(workspace, 2)
+    report = build(workspace, 2, tested=True)
     earlier -= {keys.tenant_key for keys in Keyring.open(workspace.keyring).tenants().values()}
     return Rotated(workspace, report.rows, deferred, earlier)
 
@@ -200,7 +200,7 @@ class TestRotation:
         if plane == "restricted":
             worlds.land(workspace, "3.jsonl", [*tenants[0].rows(0), *tenants[1].rows(0)])
         with pytest.raises(QuorumError, match="stored_tokens_are_of_the_present_epoch"):
-            build(workspace, 4)
+            build(workspace, 4, tested=True)
         if plane == "restricted":
             assert worlds.fetch(workspace, "restricted", MADE) == before, "no token was made"
 
@@ -223,7 +223,7 @@ class TestKeysCommand:
         handed = worlds.quorum(workspace, "keys", "--tenant=acme-001")
         assert "no bundle that is published opens with it" in handed.output
         worlds.land(workspace, "late.jsonl", [event("umbra-004", "ada", "late", worlds.noon(worlds.LAST_DAY))])
-        assert worlds.run(workspace, tested=True).published
+        assert worlds.run(workspace).published
         release = publish.current(workspace)
         assert release
         return release

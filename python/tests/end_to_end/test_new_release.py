@@ -222,7 +222,7 @@ def test_a_metric_asks_about_keys_that_an_earlier_week_selected(tmp_path: Path) 
     worlds.land(workspace, "visits.jsonl", (row for week in weeks for row in visits(week)))
     workspace.prepare()
     night = nightly._Night(workspace, worlds.LAST_DAY, worlds.silent)
-    night._dbt = worlds._Untested(workspace)
+    night._dbt = worlds.Untested(workspace)
     night.ingest()
     night.build()
 

@@ -201,6 +201,7 @@ def test_a_gate_that_fails_names_no_value(
     monkeypatch.setattr(suites, "PSEUDONYM", "^every tenant key fails$")
 
     arguments = ["run", f"--workspace={tmp_path}/workspace", f"--as-of={worlds.LAST_DAY}"]
+    monkeypatch.setattr(nightly, "Dbt", worlds.Untested)
     with pytest.raises(SystemExit, match="4"):
         cli.main(arguments)
     printed = capfd.readouterr()

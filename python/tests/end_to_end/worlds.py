@@ -39,10 +39,10 @@ def simulated(root: Path, **shape: Any) -> Workspace:
     return Workspace(root)
 
 
-class _Untested(Dbt):
+class Untested(Dbt):
     """dbt without its data tests, which are a quarter of the work of a small night.
 
-    They are part of each night that several tests share, of the demo, and of all that the console script runs.
+    They are part of each night that several tests share, of the demo, and of all that runs in a process of its own.
     """
 
     def _invoke(self, command: str, arguments: list[str]) -> Any:
@@ -54,7 +54,7 @@ def run(workspace: Workspace, as_of: date = LAST_DAY, *, tested: bool = False) -
     if tested:
         return nightly.run(workspace, as_of, silent)
     with (
-        mock.patch.object(nightly, "Dbt", _Untested),
+        mock.patch.object(nightly, "Dbt", Untested),
         mock.patch.object(Gate, "check", return_value=None),
         mock.patch.object(Gate, "write_pages"),
     ):
@@ -64,16 +64,25 @@ def run(workspace: Workspace, as_of: date = LAST_DAY, *, tested: bool = False) -
 def build(workspace: Workspace, as_of: date = LAST_DAY, *, tested: bool = False) -> nightly.Report:
     """Do the first half of a night, which makes the tenant plane: nothing is released, nothing published."""
     workspace.prepare()
-    with mock.patch.object(nightly, "Dbt", Dbt if tested else _Untested):
+    with mock.patch.object(nightly, "Dbt", Dbt if tested else Untested):
         night = nightly._Night(workspace, as_of, silent)
     night.ingest()
     night.build()
     return night.report
 
 
+def events_alone(workspace: Workspace, as_of: date = LAST_DAY) -> None:
+    """Take rows in as far as private releases read them: events and the registry, and nothing that is made of these."""
+    workspace.prepare()
+    with mock.patch.object(nightly, "Dbt", Untested):
+        nightly._Night(workspace, as_of, silent).ingest()
+    Dbt(workspace)._invoke("run", ["--select", "dim_tenants", "--target", "tenant"])
+
+
 def quorum(workspace: Workspace, *arguments: str) -> Result:
-    """Run a command of the console script, where its exit code and its words matter."""
-    return CliRunner().invoke(cli.main, [*arguments, "--workspace", str(workspace.root)])
+    """Run a command of the console script, where its exit code and its words matter, and data tests do not."""
+    with mock.patch.object(nightly, "Dbt", Untested):
+        return CliRunner().invoke(cli.main, [*arguments, "--workspace", str(workspace.root)])
 
 
 def registered(root: Path, rows: Iterable[Mapping[str, str]]) -> Workspace:

@@ -46,7 +46,8 @@ class TestKilledBetweenTwoSteps:
         assert tuple(passed) == MOMENTS
 
     @pytest.mark.parametrize("moment", MOMENTS)
-    def test_the_process(self, ledger: Ledger, url: str, released: Path, moment: str) -> None:
+    @pytest.mark.parametrize("time", [1, *(pytest.param(n, marks=pytest.mark.soak) for n in range(2, 51))])
+    def test_the_process(self, ledger: Ledger, url: str, released: Path, moment: str, time: int) -> None:
         process = processes.Process(target=die_at, args=(moment, url, released))
         process.start()
         process.join()
