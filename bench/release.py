@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from quorum import figures
 from quorum.bounding import Block, Layout
-from quorum.figures import Forms, Vector
+from quorum.linear_forms import Forms, Vector
 from quorum.measurement import Cells, Cohort, Group, Plan, measure
 from quorum.metrics import Metric
 from quorum.policy import ATOM, Spec, resolve

@@ -15,9 +15,10 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from quorum import answers, figures, tenant_shares, warehouse
+from quorum import answers, figures, linear_forms, tenant_shares, warehouse
 from quorum.answers import Shown
-from quorum.figures import Figure, Forms, Vector
+from quorum.figures import Figure
+from quorum.linear_forms import Forms, Vector
 from quorum.marts import VS_BENCHMARK
 from quorum.metrics import Metric
 from quorum.policy import Spec
@@ -149,7 +150,7 @@ def of_answer(content: Mapping[str, Any], shares: Sequence[Share], is_answered: 
         by_segment[cohort["segment"]].append(cohort)
     for segment, cohorts in by_segment.items():
         members = {(cohort["level"], cohort["key"]): cohort["members"] for cohort in cohorts}
-        vectors = figures.vectors(layout, cohorts, content["scales"])
+        vectors = linear_forms.vectors(layout, cohorts, content["scales"])
         released = {
             place: {metric.name: _precise(metric, forms, vector, tolerance).keys() for metric in metrics}
             for place, vector in vectors.items()

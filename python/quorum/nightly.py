@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
-from typing import Any
 
 from quorum import (
+    accounting,
     anchors,
     benchmark_catalog,
     bundles,
@@ -31,6 +31,7 @@ from quorum import (
     rekey,
     release,
     release_control,
+    release_facts,
     rules,
     warehouse,
 )
@@ -183,28 +184,15 @@ class _Night:
         """Build the tenant plane, as far as the new events reach."""
         self._progress("building the tenant plane")
         self._dbt.build("tenant", "tenant")
-        with warehouse.opened(self.workspace, "restricted") as connection:
-            counted = warehouse.rows(
-                connection,
-                "select count(*) as files, count(*) filter (integrity = 'none') as unchecked_files, "
-                "coalesce(sum(rows_read), 0) as read, coalesce(sum(accepted_rows), 0) as accepted, "
-                "coalesce(sum(duplicate_rows), 0) as duplicate, coalesce(sum(deferred_rows), 0) as deferred, "
-                "coalesce(sum(quarantined_rows), 0) as quarantined from gov_landing_accounting",
-            )
-            reasons = warehouse.rows(
-                connection, "select reason, count(*) as n from int_quarantine group by reason order by reason"
-            )
+        counted = accounting.of_rows(self.workspace)  # before what is forgotten is left out of it
         following.settle(self.workspace)
         comparisons.forget(self.workspace)
         self.report.forgotten = forgetting.finish(self.workspace, self._keyring, self.report.as_of, self._progress)
         if self.report.forgotten:
             self.report.problems += self.report.forgotten.problems
             self._audit.append("forgotten", **self.report.forgotten.counts())
-        self.report.rows = {name: int(value) for name, value in counted[0].items()}
-        self.report.reasons = {row["reason"]: row["n"] for row in reasons}
-        with warehouse.opened(self.workspace, "tenant", read_only=True) as connection:
-            seen = warehouse.rows(connection, "select count(distinct tenant_key) as n from fct_person_days")
-        self.report.tenants = seen[0]["n"]
+        self.report.rows, self.report.reasons = counted.rows, counted.reasons
+        self.report.tenants = accounting.active_tenants(self.workspace)
 
     def answer(self) -> None:
         """Answer the private releases that are due, within their budgets."""
@@ -270,7 +258,12 @@ class _Night:
         self.report.withheld = self._named({key: verdict.withheld[key] for key in withheld})
         self._progress("publishing")
         budgets = losses.of_newest_periods(self._ledger)
-        publication = publish.Publication(self.workspace, published, self._facts(), budgets)
+        publication = publish.Publication(
+            self.workspace,
+            published,
+            release_facts.of(self.workspace, self._ledger, self._rules.policies, self.report.as_of),
+            budgets,
+        )
         try:
             publication.build(tenants, verdict.withheld, self._progress)
             self.report.published = publication.publish()
@@ -306,25 +299,3 @@ class _Night:
             files = warehouse.rows(connection, "select landing_file from landing_files where state = 'read'")
         manifest = self.workspace.operator_manifests / f"{folder.name}.json"
         self._audit.published(manifest, self.report.bundles, (row["landing_file"] for row in files))
-
-    def _facts(self) -> dict[str, Any]:
-        return {
-            "as_of": str(self.report.as_of),
-            "chains": anchors.heads(self.workspace, self._ledger),
-            "privacy": {
-                "policy_version": self._rules.policies.version,
-                "ledger": self._ledger.identity,
-                "ledger_entries": self._ledger.length,
-                "releases": [
-                    {
-                        "release": spec.name,
-                        "period": spec.period,
-                        "rho": str(spec.rho),
-                        "delta": str(spec.delta),
-                        "min_tenants": spec.min_tenants,
-                        "tenant_cap": spec.tenant_cap,
-                    }
-                    for spec in self._rules.policies.specs
-                ],
-            },
-        }

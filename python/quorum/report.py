@@ -9,15 +9,6 @@ from quorum.keyring import Keyring
 from quorum.ledger import Ledger
 from quorum.workspace import Workspace
 
-RELEASES_TEMPLATE = """\
-# Make a release stricter, or choose among the periods that it declares. Nothing here can loosen it.
-# releases:
-#   feature_usage:
-#     period: day
-#     tolerance_points: 4
-releases: {}
-"""
-
 
 def of_run(workspace: Workspace, report: nightly.Report) -> dict[str, Any]:
     """Return what a run took in, released, withheld and published."""

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quorum import answers, comparisons, figures
+from quorum import answers, comparisons, figures, linear_forms
 from quorum.comparisons import TOTALS, is_outside
-from quorum.figures import Figure, Vector
+from quorum.figures import Figure
+from quorum.linear_forms import Vector
 from quorum.measurement import Group, Noise
 from quorum.policy import ATOM
 from quorum.tenant_shares import Share
@@ -109,7 +110,7 @@ def test_others_and_own_add_up_to_what_is_released(measured: World) -> None:
         for cohort in told["cohorts"]
     ]
     layout = answers.layout_of(told)
-    released, without = (figures.vectors(layout, cohorts, told["scales"]) for cohorts in (told["cohorts"], off))
+    released, without = (linear_forms.vectors(layout, cohorts, told["scales"]) for cohorts in (told["cohorts"], off))
     members = {(cohort["level"], cohort["key"]): cohort["members"] for cohort in told["cohorts"]}
     for place, vector in released.items():
         others = comparisons.without(vector, own, members[place])
@@ -144,10 +145,12 @@ def test_the_narrowest_cohort_is_shown_that_is_precise_enough(measured: World) -
     own, name = share(measured, 0), ("visits", "None")
     errors = {}
     for level, key in AROUND:
-        told = figures.vectors(measured.layout, measured.cohorts(exact), measured.scales)[level, key]
+        told = linear_forms.vectors(measured.layout, measured.cohorts(exact), measured.scales)[level, key]
         others = comparisons.without(told, own, [HERE])
         [metric] = [metric for metric in METRICS if metric.name == name[0]]
-        [whole], [rest] = (figures.figures(metric, figures.Forms(measured.layout), vector) for vector in (told, others))
+        [whole], [rest] = (
+            figures.figures(metric, linear_forms.Forms(measured.layout), vector) for vector in (told, others)
+        )
         assert whole.error_points is not None
         assert rest.error_points is not None
         assert whole.error_points < rest.error_points

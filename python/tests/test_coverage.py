@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum import consistency, figures, mechanisms
+from quorum import consistency, figures, linear_forms, mechanisms
 from quorum.consistency import reconcile
 from quorum.measurement import Noise
 from tests.measured_world import FEATURES, SPEC, STEPS, World, exact, rounded_normal, world
@@ -133,12 +133,12 @@ def test_reconciled_figures_add_up(measured: World, without: frozenset[str]) -> 
         for parent, members in measured.cells.parents.items():
             whole = rows[parent.level, parent.key, metric, key]["amount"]
             assert whole == pytest.approx(sum(atoms[atom]["amount"] for atom in members - without), rel=1e-9)
-    bins = figures.Forms(measured.layout).of("minutes")
+    bins = linear_forms.Forms(measured.layout).of("minutes")
     eligible = [cohort for cohort in measured.cohorts(noise, without) if cohort["noisy"] is not None]
-    vectors = figures.vectors(measured.layout, eligible, measured.scales)
+    vectors = linear_forms.vectors(measured.layout, eligible, measured.scales)
     assert len(vectors) == len(measured.cells.atoms) + len(measured.cells.parents) - len(without)
     for vector in vectors.values():
-        users = vector.value(figures.Forms(measured.layout).users)
+        users = vector.value(linear_forms.Forms(measured.layout).users)
         assert sum(vector.value(form) for form in bins.values()) == pytest.approx(users, rel=1e-9)
 
 

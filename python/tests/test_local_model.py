@@ -14,7 +14,7 @@ import pytest
 from quorum import figures
 from quorum.bounding import layout
 from quorum.errors import BadInput, Refused
-from quorum.figures import Forms, Vector
+from quorum.linear_forms import Forms, Vector
 from quorum.local_model import Randomiser, lie_probability, truth_probability
 from quorum.metrics import Metric, parse
 from quorum.workspace import Workspace

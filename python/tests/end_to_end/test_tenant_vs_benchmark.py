@@ -10,8 +10,8 @@ import pytest
 
 from quorum import comparisons, warehouse
 from quorum.errors import QuorumError
-from quorum.figures import Vector
 from quorum.keyring import Keyring
+from quorum.linear_forms import Vector
 from quorum.runner import Dbt
 from quorum.tenant_shares import Share
 from quorum.workspace import Workspace
