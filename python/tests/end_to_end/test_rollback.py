@@ -1,13 +1,16 @@
-"""Readers go back to an earlier release, whole, and the next night goes on from there."""
+"""Readers go back to an earlier release, whole, and the next night goes on from there; no clock takes them back."""
 
+import os
+import time
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from quorum import publish
+from quorum import publish, report, settings
 from quorum.audit import AuditLog
 from quorum.errors import BadInput, Refused
+from quorum.ledger import Ledger
 from quorum.workspace import Workspace
 from tests.end_to_end import worlds
 from tests.end_to_end.conftest import Night
@@ -48,12 +51,12 @@ def test_there_and_back(two_releases: Workspace, tmp_path: Path) -> None:
     assert worlds.quorum(workspace, "verify").exit_code == 0
     assert worlds.quorum(workspace, "rollback").exit_code == BadInput.exit_code, "there is none before the first"
 
-    report = worlds.run(workspace, worlds.LAST_DAY + timedelta(days=1))  # the same night again
-    assert report.published == current(workspace) != first
-    assert report.published != second
+    night = worlds.run(workspace, worlds.LAST_DAY + timedelta(days=1))  # the same night again
+    assert night.published == current(workspace) != first
+    assert night.published != second
     assert worlds.file_hashes(workspace.published / "current" / "tenants").keys() == published
     kept = {folder.name for folder in (workspace.published / "releases").iterdir()}
-    assert kept == {first, report.published}, "the one that was left is swept"
+    assert kept == {first, night.published}, "the one that was left is swept"
 
 
 def test_what_is_not_whole_is_not_gone_back_to(two_releases: Workspace, tmp_path: Path) -> None:
@@ -85,3 +88,57 @@ def test_nobody_who_was_forgotten_comes_back(two_releases: Workspace, tmp_path: 
     assert result.exit_code == Refused.exit_code
     assert "holds what was erased since" in result.stderr
     assert current(workspace) == second
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("run",),
+        ("backfill", f"--from={worlds.LAST_DAY}", f"--to={worlds.LAST_DAY}"),
+        ("erase", f"--tenant={TENANT}", "--user=somebody"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_nothing_is_done_by_a_clock_that_was_set_back(
+    two_releases: Workspace, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "last_closed_day", lambda: worlds.LAST_DAY)
+    before = worlds.file_hashes(two_releases.root)
+    result = worlds.quorum(two_releases, *command)
+    assert (result.exit_code, result.stdout) == (BadInput.exit_code, "")
+    assert result.stderr == (
+        f"quorum: the clock says that {worlds.LAST_DAY} was the last day, and the last run was as of "
+        f"{worlds.LAST_DAY + timedelta(days=1)}: set it right, or say --as-of\n"
+    )
+    assert worlds.file_hashes(two_releases.root) == before
+
+
+def test_an_earlier_day_that_is_asked_for_takes_no_row_away(two_releases: Workspace, tmp_path: Path) -> None:
+    """Nor does it matter that each file is from a time to come."""
+    workspace = worlds.copied(two_releases, tmp_path / "workspace")
+    hence = time.time() + 400 * 86400
+    for path in workspace.root.rglob("*"):
+        os.utime(path, (hence, hence), follow_symlinks=False)
+    before, second, answers = rows_published(workspace), current(workspace), answered(workspace)
+
+    night = worlds.run(workspace, worlds.LAST_DAY)
+
+    [warning] = report.of_run(workspace, night)["warnings"]
+    assert warning.startswith(f"as of {worlds.LAST_DAY}, and the run before was as of ")
+    assert rows_published(workspace) == before
+    assert answered(workspace) == answers
+    assert second in publish.chain(workspace, current(workspace))
+    assert worlds.quorum(workspace, "verify").exit_code == 0
+
+
+def rows_published(workspace: Workspace) -> dict[str, object]:
+    """Return the digests of all that readers get but pages, by folder."""
+    folder = workspace.published / "current"
+    return {
+        str(file.relative_to(folder)): publish.manifest(file.parent)["relations"] for file in folder.rglob("*.json")
+    }
+
+
+def answered(workspace: Workspace) -> list[object]:
+    ledger = Ledger.open(workspace.ledger_url)
+    return [ledger.charges(), ledger.answers("feature_usage")]
