@@ -13,8 +13,8 @@ from pathlib import Path
 import duckdb
 
 MARTS = ("mart_benchmark_catalog", "mart_benchmark_features", "mart_benchmarks")
-LOOKS = 5  # at a release that is held
-PAUSE_SECONDS = 0.02
+LOOKS = 3  # at a release that is held
+PAUSE_SECONDS = 0.05
 
 Look = Callable[[], set[str]]
 

@@ -74,6 +74,8 @@ def watched(
             for swap in range(1, swaps + 1):
                 publisher.publish()
                 look(swap)
+                if any(future.done() for future in watching.values()):
+                    break  # with an error
         finally:
             (signs / "stop").touch()
         return {way: future.result() for way, future in watching.items()}
