@@ -36,7 +36,7 @@ as_of_option = click.option(
 def refuse_clock_set_back(workspace: Workspace, as_of: date) -> None:
     """Raise BadInput where the day is the clock's, not one that was asked for, and the last run had a later one.
 
-    The newest days would leave tenants' pages, and rows that are erased would have a start anew before now.
+    The newest days would leave tenants' pages, and an erasure would not cover what arrives late of these days.
     """
     from quorum.audit import AuditLog
 
