@@ -34,7 +34,7 @@ def history(rows: pd.DataFrame, figure: Figure) -> alt.LayerChart:
 
 
 def _axis(figure: Figure) -> alt.Axis:
-    return alt.Axis(format="%" if figure.is_share else "~s")
+    return alt.Axis(format="%" if figure.is_share else ",~r", tickCount=8)
 
 
 def _tooltip(figure: Figure) -> list[alt.Tooltip]:

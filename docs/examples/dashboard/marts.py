@@ -15,7 +15,7 @@ def newest(published: Path) -> Path:
     """Return the folder of the release that readers are to have now.
 
     Resolve ``current`` once and open everything below what comes of it: then all of it is of one release. Below
-    ``current`` itself the next file may be of another, and DuckDB hands out again what it has open under the same path.
+    ``current`` itself the next file may be of another.
     """
     return (published / "current").resolve(strict=True)
 
