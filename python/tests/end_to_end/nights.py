@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -44,18 +44,19 @@ class Order:
 class Nights:
     """The process that forks."""
 
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self._process = process
 
     def run(self, order: Order, *, dies_after: float = float("inf"), meanwhile: Callable[[], None]) -> int:
         """Have a night done; return how its process ended, as `subprocess` does. Kill it after so many seconds."""
         assert self._process.stdin
         began = time.monotonic()
-        print(json.dumps(asdict(order)), file=self._process.stdin, flush=True)
+        self._process.stdin.write(json.dumps(asdict(order)).encode() + b"\n")
         pid = self._told()
         while not select.select([self._process.stdout], [], [], 0.1)[0]:
             if time.monotonic() - began > dies_after:
-                os.kill(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it has just ended
+                    os.kill(pid, signal.SIGKILL)
                 dies_after = float("inf")
             meanwhile()
         meanwhile()
@@ -63,7 +64,7 @@ class Nights:
 
     def _told(self) -> int:
         assert self._process.stdout
-        return int(self._process.stdout.readline())
+        return int(self._process.stdout.readline())  # not buffered: what is not read yet can be waited for
 
 
 @contextmanager
@@ -74,7 +75,7 @@ def started() -> Iterator[Nights]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        text=True,
+        bufsize=0,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
     ) as process:
         nights = Nights(process)
