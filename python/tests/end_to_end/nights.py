@@ -52,15 +52,19 @@ class Nights:
         assert self._process.stdin
         began = time.monotonic()
         self._process.stdin.write(json.dumps(asdict(order)).encode() + b"\n")
-        pid = self._told()
-        while not select.select([self._process.stdout], [], [], 0.1)[0]:
-            if time.monotonic() - began > dies_after:
-                with suppress(ProcessLookupError):  # it has just ended
-                    os.kill(pid, signal.SIGKILL)
-                dies_after = float("inf")
-            meanwhile()
+        pid, end = self._told(), None
+        try:
+            while not select.select([self._process.stdout], [], [], 0.1)[0]:
+                if time.monotonic() - began > dies_after:
+                    _kill(pid)
+                meanwhile()
+            end = self._told()
+        finally:
+            if end is None:  # somebody is not content, or out of patience: the next night is to begin alone
+                _kill(pid)
+                self._told()
         meanwhile()
-        return self._told()
+        return end
 
     def _told(self) -> int:
         assert self._process.stdout
@@ -83,6 +87,11 @@ def started() -> Iterator[Nights]:
         yield nights
         assert process.stdin
         process.stdin.close()
+
+
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError):  # it has just ended
+        os.kill(pid, signal.SIGKILL)
 
 
 def _serve() -> None:

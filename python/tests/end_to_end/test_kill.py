@@ -187,7 +187,7 @@ def some_steps(killed: Nights, copy: Workspace) -> list[int]:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("kills", [pytest.param(10, id=f"{n}") for n in range(20)])
+@pytest.mark.parametrize("kills", [pytest.param(5, id=f"{n}") for n in range(40)])
 def test_killed_at_any_moment(kills: int, killed: Nights, undisturbed: Undisturbed, tmp_path: Path) -> None:
     """Each night dies at a random moment, and the next goes on from there; if one ends before it, all begins anew."""
     workspace = worlds.copied(undisturbed.before, tmp_path / "workspace")
@@ -196,6 +196,7 @@ def test_killed_at_any_moment(kills: int, killed: Nights, undisturbed: Undisturb
         end = run(killed, workspace, dies_after=undisturbed.seconds * random.random())
         if end == -signal.SIGKILL:
             deaths += 1
+            print(f"killed {deaths} of {kills}", flush=True)
             continue
         assert end == 0
         assert_made_good(workspace, undisturbed)
