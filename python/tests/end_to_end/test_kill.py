@@ -203,6 +203,6 @@ def test_killed_at_any_moment(kills: int, killed: Nights, undisturbed: Undisturb
         ended += 1
         shutil.rmtree(workspace.root)
         workspace = worlds.copied(undisturbed.before, tmp_path / "workspace")
-    worlds.run(workspace, SECOND_NIGHT)
+    worlds.run(workspace, SECOND_NIGHT, tested=True)
     assert_made_good(workspace, undisturbed)
     print(f"{deaths} nights were killed, {ended} had ended before that")
