@@ -187,6 +187,7 @@ def some_steps(killed: Nights, copy: Workspace) -> list[int]:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("kills", [pytest.param(5, id=f"{n}") for n in range(40)])
 def test_killed_at_any_moment(kills: int, killed: Nights, undisturbed: Undisturbed, tmp_path: Path) -> None:
     """Each night dies at a random moment, and the next goes on from there; if one ends before it, all begins anew."""
