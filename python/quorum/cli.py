@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from quorum import __version__, cli_erase, cli_keys, cli_looks, cli_mirror, cli_workspaces, report, words
-from quorum.cli_options import as_of_option, progress
+from quorum.cli_options import as_of_option, progress, refuse_clock_set_back
 from quorum.errors import BadInput, QuorumError, Refused
 from quorum.workspace import Workspace
 
@@ -112,6 +112,7 @@ def run(workspace: Workspace, as_of: date, accept_changes: bool, postgres: str |
     """Do the nightly job: ingest, build, release, check, publish."""
     from quorum import nightly
 
+    refuse_clock_set_back(workspace, as_of)
     say = progress()
     found = report.of_run(workspace, nightly.run(workspace, as_of, say, accept_changes=accept_changes))
     return found | cli_mirror.after_run(workspace, postgres, say)
@@ -133,6 +134,7 @@ def backfill(workspace: Workspace, as_of: date, first: date, last: date, postgre
 
     if first > last:
         raise BadInput(f"--from {first} is after --to {last}")
+    refuse_clock_set_back(workspace, as_of)
     say = progress()
     found = report.of_run(workspace, nightly.run(workspace, as_of, say, (first, last)))
     return found | cli_mirror.after_run(workspace, postgres, say)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from quorum.cli_options import as_of_option, progress
+from quorum.cli_options import as_of_option, progress, refuse_clock_set_back
 from quorum.errors import BadInput
 from quorum.workspace import Workspace
 
@@ -36,6 +36,7 @@ def erase(
         return erasure.proof(workspace, nonce, request)
     if listed and not request.users:
         raise BadInput(f"{listed} holds no id: nothing was erased")
+    refuse_clock_set_back(workspace, as_of)
     receipt = erasure.erase(workspace, as_of, request, progress())
     return {
         "tenant_key": receipt.tenant_key,

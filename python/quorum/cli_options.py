@@ -5,8 +5,11 @@ from collections.abc import Callable
 from datetime import date, datetime
 
 import click
+from click.core import ParameterSource
 
 from quorum import settings
+from quorum.errors import BadInput
+from quorum.workspace import Workspace
 
 
 def progress() -> Callable[[str], None]:
@@ -28,3 +31,20 @@ as_of_option = click.option(
     callback=_as_of,
     help="The last closed UTC day. Default: yesterday.",
 )
+
+
+def refuse_clock_set_back(workspace: Workspace, as_of: date) -> None:
+    """Raise BadInput where the day is the clock's, not one that was asked for, and the last run had a later one.
+
+    The newest days would leave tenants' pages, and an erasure would not cover what arrives late of these days.
+    """
+    from quorum.audit import AuditLog
+
+    if click.get_current_context().get_parameter_source("as_of") is not ParameterSource.DEFAULT:
+        return
+    ended = AuditLog(workspace).of("run_ended")
+    if ended and str(as_of) < ended[-1].facts["as_of"]:
+        raise BadInput(
+            f"the clock says that {as_of} was the last day, and the last run was as of {ended[-1].facts['as_of']}: "
+            "set it right, or say --as-of"
+        )

@@ -52,6 +52,7 @@ class Report:
     """What a run did, in figures that may be shown to the operator."""
 
     as_of: date
+    last_as_of: date | None = None  # of the run before
     problems: list[landing.Problem] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
@@ -128,7 +129,8 @@ class _Night:
     @contextmanager
     def audited(self) -> Iterator[None]:
         """Write into the audit log that the run began, and how it ended; tie it to the ledger where it ended well."""
-        as_of = str(self.report.as_of)
+        as_of, ended = str(self.report.as_of), self._audit.of("run_ended")
+        self.report.last_as_of = date.fromisoformat(ended[-1].facts["as_of"]) if ended else None
         self._audit.append(
             "run_started", as_of=as_of, rebuild=[str(d) for d in self._rebuild] if self._rebuild else None
         )

@@ -37,12 +37,21 @@ def of_run(workspace: Workspace, report: nightly.Report) -> dict[str, Any]:
         "bundles": report.bundles,
         "open": workspace.published / "current",
         "development_key": report.development_key,
-        "warnings": losses.warnings(Ledger.open(workspace.ledger_url)),
+        "warnings": _earlier(report) + losses.warnings(Ledger.open(workspace.ledger_url)),
         "problems": landing.told(report.problems),
         "withheld": [f"tenant {tenant}: {reason}" for tenant, reason in report.withheld.items()],
         "highlights": _highlights(workspace),
         "bundle": _one_bundle(workspace),
     }
+
+
+def _earlier(report: nightly.Report) -> list[str]:
+    """Say so where the day that was asked for is before that of the run before."""
+    if report.last_as_of is None or report.as_of >= report.last_as_of:
+        return []
+    return [
+        f"as of {report.as_of}, and the run before was as of {report.last_as_of}: tenants' pages show no day after it"
+    ]
 
 
 def _highlights(workspace: Workspace) -> list[dict[str, Any]]:

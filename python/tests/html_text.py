@@ -1,5 +1,6 @@
 """What a page says, as a reader takes it: its tables by name, its tags, and its text."""
 
+import re
 from html.parser import HTMLParser
 from typing import Any
 
@@ -60,3 +61,10 @@ class Page(HTMLParser):
 def number(text: str) -> float:
     """Read a number that a page shows."""
     return float(text.replace(",", "").replace("\N{MINUS SIGN}", "-").removesuffix(" %"))
+
+
+def sealed(page: bytes) -> str:
+    """Return the seal of a tenant's page."""
+    found = re.search(rb'id="sealed">([^<]*)<', page)
+    assert found
+    return found[1].decode()

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import random
 import re
 import shutil
@@ -11,37 +10,37 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from quorum import publish
+from quorum.errors import Busy
 from quorum.hash_chain import ChainedLog
 from quorum.ledger import Ledger
 from quorum.workspace import Workspace
-from tests.end_to_end import worlds
+from tests.end_to_end import nights, worlds
 from tests.end_to_end.conftest import Night
+from tests.end_to_end.nights import Nights, Order
 
 SECOND_NIGHT = worlds.LAST_DAY + timedelta(weeks=2)
 
-# The console script, but for one function: where the night would call it, the process dies.
-DIES_AT = """
-import os, signal, sys
-from unittest import mock
-from quorum import cli
-with mock.patch(sys.argv.pop(1), lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)):
-    cli.main()
-"""
-# In the order of a night, so that each run gets further than the one before it.
+# The night dies where it would call one of these; in its order, so that each run gets further than the one before it.
 POINTS = (
     "quorum.landing_queue.commit",  # rows are accounted for, and still in the queue
     "quorum.landing_queue.settle",  # the tenant plane has followed, and what changed is not forgotten
     "quorum.measurement.measure",  # budget is reserved, no noise is drawn: the next night takes the reservation over
     "quorum.release.write_answers",  # the ledger has the answer, the released plane has not
-    "pathlib.Path.replace",  # a whole release is there, and readers are not moved to it
+    "quorum.publish.Publication.build",  # all is checked, and nothing is written for readers
 )
+SWEEPS = "shutil.rmtree"  # what was written for readers by a night that died goes
+STEPS = 14  # of a publication, at each of which one dies
+MOVED = "os.rename"  # the step that moves readers
 ROWS = (
     ("tenant", "from mart_tenant_daily order by all"),
     ("tenant", "from int_events order by all"),
@@ -58,41 +57,55 @@ BENCHMARKS = "select period_start, status, * exclude (answer_id) from mart_bench
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """A workspace before its second night, and one after it; how long that night takes a process of its own."""
+    """A workspace before its second night, and one after it; how long that night takes, and what a second one said."""
 
     before: Workspace
     after: Workspace
     seconds: float
+    turned_away: "subprocess.CompletedProcess[str]"
 
 
 @pytest.fixture(scope="module")
-def undisturbed(simulated_night: Night, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+def killed() -> Iterator[Nights]:
+    with nights.started() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def undisturbed(killed: Nights, simulated_night: Night, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     root = tmp_path_factory.mktemp("undisturbed")
     before = worlds.copied(simulated_night.workspace, root / "before")
     later = worlds.simulated(root / "later", last_day=SECOND_NIGHT, seed=8)
     shutil.copytree(later.landing, before.landing, dirs_exist_ok=True)
     after = worlds.copied(before, root / "after")
+    others: list[subprocess.CompletedProcess[str]] = []
+
+    def look_on() -> None:
+        whole_release(after.published)
+        if not others and runs(after) > runs(before):
+            others.append(second_run(after))
+
     began = time.monotonic()
-    assert run(after) == 0
-    return Undisturbed(before, after, time.monotonic() - began)
+    assert killed.run(Order(str(after.root), str(SECOND_NIGHT)), meanwhile=look_on) == 0
+    return Undisturbed(before, after, time.monotonic() - began, *others)
 
 
-def run(workspace: Workspace, *, dies_at: str | None = None, dies_after: float = math.inf) -> int:
-    """Run the second night in a process of its own while readers look on; return how the process ended."""
-    program = ["-c", DIES_AT, dies_at] if dies_at else ["-c", "from quorum import cli; cli.main()"]
-    began = time.monotonic()
-    with subprocess.Popen(
-        [sys.executable, *program, "run", f"--workspace={workspace.root}", f"--as-of={SECOND_NIGHT}"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        while process.poll() is None:
-            if time.monotonic() - began > dies_after:
-                process.kill()
-            whole_release(workspace.published)
-            time.sleep(0.05)
-    whole_release(workspace.published)
-    return process.returncode
+def runs(workspace: Workspace) -> int:
+    """Count the runs that have begun: that is written down where the workspace is held."""
+    return workspace.audit_log.read_bytes().count(b"run_started")
+
+
+def second_run(workspace: Workspace) -> "subprocess.CompletedProcess[str]":
+    """Run the console script beside a run that is at work."""
+    program = [sys.executable, "-c", "from quorum import cli; cli.main()", "run"]
+    options = [f"--workspace={workspace.root}", f"--as-of={SECOND_NIGHT}"]
+    return subprocess.run([*program, *options], capture_output=True, text=True)
+
+
+def run(killed: Nights, workspace: Workspace, *, dies_after: float = float("inf"), **order: Any) -> int:
+    """Run the second night, or what of it is ordered, while readers look on; return how its process ended."""
+    ordered = Order(str(workspace.root), str(SECOND_NIGHT), **order)
+    return killed.run(ordered, dies_after=dies_after, meanwhile=partial(whole_release, workspace.published))
 
 
 def whole_release(published: Path) -> None:
@@ -140,22 +153,57 @@ def assert_made_good(workspace: Workspace, undisturbed: Undisturbed) -> None:
     assert worlds.fetch(workspace, "released", BENCHMARKS) == worlds.fetch(expected, "released", BENCHMARKS)
 
 
-def test_killed_at_each_step(undisturbed: Undisturbed, tmp_path: Path) -> None:
+def test_a_second_run_is_turned_away_and_the_first_ends_well(undisturbed: Undisturbed) -> None:
+    """Two processes at once, over one workspace; that the first ended well, all other tests here rely on."""
+    told = f"quorum: another run holds {undisturbed.after.root}: wait for it to end\n"
+    second = undisturbed.turned_away
+    assert (second.returncode, second.stdout, second.stderr) == (Busy.exit_code, "", told)
+
+
+def test_killed_twenty_times(killed: Nights, undisturbed: Undisturbed, tmp_path: Path) -> None:
+    """Five whole nights die at these points; then, for that is what readers see, fifteen while they publish."""
     workspace = worlds.copied(undisturbed.before, tmp_path / "workspace")
     (workspace.restricted / "spill" / "duckdb_temp_storage_DEFAULT-0.tmp").touch()  # as from a kill amid a large join
     for point in POINTS:
-        assert run(workspace, dies_at=point) == -signal.SIGKILL, point
-        assert link(workspace) == link(undisturbed.before)
-    assert (workspace.published / "next").is_symlink()
-    assert worlds.run(workspace, SECOND_NIGHT, tested=True).published
+        assert run(killed, workspace, tested=False, dies_at=point) == -signal.SIGKILL, point
+    steps = some_steps(killed, worlds.copied(workspace, tmp_path / "counted"))
+    for step in steps:
+        assert link(workspace) == link(undisturbed.before), step
+        assert run(killed, workspace, only_publishes=True, dies_at_step=step) == -signal.SIGKILL, step
+        if step == steps[0]:
+            assert run(killed, workspace, only_publishes=True, dies_at=SWEEPS) == -signal.SIGKILL
+    assert link(workspace) != link(undisturbed.before), "the last had moved readers"
+    assert worlds.run(workspace, SECOND_NIGHT, tested=True).published is None
     assert_made_good(workspace, undisturbed)
+
+
+def some_steps(killed: Nights, copy: Workspace) -> list[int]:
+    """Choose steps of a publication, any but the last two: to move readers, and the first after it."""
+    file = copy.root / "steps.json"
+    assert run(killed, copy, only_publishes=True, steps=str(file)) == 0
+    steps = json.loads(file.read_text())
+    moves = len(steps) - steps[::-1].index(MOVED)
+    return [*sorted(random.sample(range(1, moves), STEPS - 2)), moves, moves + 1]
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("kills", [pytest.param(6, id=f"{n}") for n in range(11)])
-def test_killed_at_any_moment(kills: int, undisturbed: Undisturbed, tmp_path: Path) -> None:
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("kills", [pytest.param(5, id=f"{n}") for n in range(40)])
+def test_killed_at_any_moment(kills: int, killed: Nights, undisturbed: Undisturbed, tmp_path: Path) -> None:
+    """Each night dies at a random moment, and the next goes on from there; if one ends before it, all begins anew."""
     workspace = worlds.copied(undisturbed.before, tmp_path / "workspace")
-    for number in range(kills):
-        run(workspace, dies_after=undisturbed.seconds * (number + random.random()) / kills)
-    worlds.run(workspace, SECOND_NIGHT)
+    deaths = ended = 0
+    while deaths < kills:
+        end = run(killed, workspace, dies_after=undisturbed.seconds * random.random())
+        if end == -signal.SIGKILL:
+            deaths += 1
+            print(f"killed {deaths} of {kills}", flush=True)
+            continue
+        assert end == 0
+        assert_made_good(workspace, undisturbed)
+        ended += 1
+        shutil.rmtree(workspace.root)
+        workspace = worlds.copied(undisturbed.before, tmp_path / "workspace")
+    worlds.run(workspace, SECOND_NIGHT, tested=True)
     assert_made_good(workspace, undisturbed)
+    print(f"{deaths} nights were killed, {ended} had ended before that")

@@ -22,7 +22,7 @@ from quorum.runner import Dbt
 from quorum.workspace import Workspace
 from tests.end_to_end import worlds
 from tests.end_to_end.conftest import Night
-from tests.html_text import Page, number
+from tests.html_text import Page, number, sealed
 
 NEWEST = """
     select * from mart_benchmarks as row
@@ -50,12 +50,6 @@ def public(release: Path) -> bytes:
 @pytest.fixture(scope="module")
 def tenants(workspace: Workspace) -> list[Bundle]:
     return bundles.of_tenants(workspace, Keyring.open(workspace.keyring))
-
-
-def sealed(page: bytes) -> str:
-    found = re.search(rb'id="sealed">([^<]*)<', page)
-    assert found
-    return found[1].decode()
 
 
 @contextmanager
