@@ -183,6 +183,19 @@ class _Night:
         """Build the tenant plane, as far as the new events reach."""
         self._progress("building the tenant plane")
         self._dbt.build("tenant", "tenant")
+        self.count_rows()
+        following.settle(self.workspace)
+        comparisons.forget(self.workspace)
+        self.report.forgotten = forgetting.finish(self.workspace, self._keyring, self.report.as_of, self._progress)
+        if self.report.forgotten:
+            self.report.problems += self.report.forgotten.problems
+            self._audit.append("forgotten", **self.report.forgotten.counts())
+        with warehouse.opened(self.workspace, "tenant", read_only=True) as connection:
+            seen = warehouse.rows(connection, "select count(distinct tenant_key) as n from fct_person_days")
+        self.report.tenants = seen[0]["n"]
+
+    def count_rows(self) -> None:
+        """Report where the rows of all files have ended so far."""
         with warehouse.opened(self.workspace, "restricted") as connection:
             counted = warehouse.rows(
                 connection,
@@ -194,17 +207,8 @@ class _Night:
             reasons = warehouse.rows(
                 connection, "select reason, count(*) as n from int_quarantine group by reason order by reason"
             )
-        following.settle(self.workspace)
-        comparisons.forget(self.workspace)
-        self.report.forgotten = forgetting.finish(self.workspace, self._keyring, self.report.as_of, self._progress)
-        if self.report.forgotten:
-            self.report.problems += self.report.forgotten.problems
-            self._audit.append("forgotten", **self.report.forgotten.counts())
         self.report.rows = {name: int(value) for name, value in counted[0].items()}
         self.report.reasons = {row["reason"]: row["n"] for row in reasons}
-        with warehouse.opened(self.workspace, "tenant", read_only=True) as connection:
-            seen = warehouse.rows(connection, "select count(distinct tenant_key) as n from fct_person_days")
-        self.report.tenants = seen[0]["n"]
 
     def answer(self) -> None:
         """Answer the private releases that are due, within their budgets."""

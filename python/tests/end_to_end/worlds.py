@@ -5,8 +5,10 @@ import hashlib
 import json
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, date, datetime, time
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -49,26 +51,66 @@ class _Untested(Dbt):
         return super()._invoke(command, [*arguments, *["--exclude-resource-type", "test"] * (command == "build")])
 
 
-def run(workspace: Workspace, as_of: date = LAST_DAY, *, tested: bool = False) -> nightly.Report:
-    """Do a whole night; one that is not tested goes without the gate's suites too, a third of what is left of it."""
-    if tested:
-        return nightly.run(workspace, as_of, silent)
+class _Partial(_Untested):
+    """The same, of whose tenant plane only some relations are built, and what those are made of."""
+
+    def __init__(self, workspace: Workspace, relations: Sequence[str]) -> None:
+        super().__init__(workspace)
+        self._relations = relations
+
+    def build(self, stage: str, target: str) -> None:
+        if stage != "tenant":
+            return super().build(stage, target)
+        self.manifest()
+        selected = [each for name in self._relations for each in (name, f"+{name},path:models/tenant")]
+        self._invoke("build", ["--select", *selected, "calendar", "int_listed_units", "--target", target])
+        return None
+
+
+@contextmanager
+def untested() -> Iterator[None]:
+    """Let whole nights go without data tests and the gate's suites, a third of what is left without the former."""
     with (
         mock.patch.object(nightly, "Dbt", _Untested),
         mock.patch.object(Gate, "check", return_value=None),
         mock.patch.object(Gate, "write_pages"),
     ):
+        yield
+
+
+def run(workspace: Workspace, as_of: date = LAST_DAY, *, tested: bool = False) -> nightly.Report:
+    """Do a whole night."""
+    with nullcontext() if tested else untested():
         return nightly.run(workspace, as_of, silent)
 
 
-def build(workspace: Workspace, as_of: date = LAST_DAY, *, tested: bool = False) -> nightly.Report:
-    """Do the first half of a night, which makes the tenant plane: nothing is released, nothing published."""
-    workspace.prepare()
-    with mock.patch.object(nightly, "Dbt", Dbt if tested else _Untested):
-        night = nightly._Night(workspace, as_of, silent)
-    night.ingest()
+def ingest(workspace: Workspace, as_of: date = LAST_DAY, *, tested: bool = False) -> nightly.Report:
+    """Do the first third of a night: what lands is judged, redacted and accounted for, and no mart follows it yet."""
+    night = _begun(workspace, as_of, Dbt if tested else _Untested)
+    night.count_rows()
+    return night.report
+
+
+def build(
+    workspace: Workspace, as_of: date = LAST_DAY, *, tested: bool = False, only: Sequence[str] = ()
+) -> nightly.Report:
+    """Do the first half of a night, which makes the tenant plane: nothing is released, nothing published.
+
+    With ``only`` some relations of that plane are built, and what those are made of; the others would miss what came
+    in such a night, so that all nights of a workspace have to name the same.
+    """
+    dbt = partial(_Partial, relations=(*only, "fct_person_days")) if only else Dbt if tested else _Untested
+    night = _begun(workspace, as_of, dbt)
     night.build()
     return night.report
+
+
+def _begun(workspace: Workspace, as_of: date, dbt: Callable[[Workspace], Dbt]) -> nightly._Night:
+    workspace.prepare()
+    with mock.patch.object(nightly, "Dbt", dbt):
+        night = nightly._Night(workspace, as_of, silent)
+    night.ingest()
+    return night
 
 
 def quorum(workspace: Workspace, *arguments: str) -> Result:
