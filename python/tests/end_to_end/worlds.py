@@ -24,6 +24,7 @@ from quorum.workspace import Workspace
 
 SHARED_DATA = Path(__file__).parents[4] / "shared" / "data"
 LAST_DAY = date(2026, 3, 29)
+OF_TENANT_STAGE = tuple(f"models/{folder}/" for folder in ("utilities", "tenant", "marts/tenant", "governance/health"))
 
 
 def noon(day: date) -> datetime:
@@ -44,7 +45,7 @@ def simulated(root: Path, **shape: Any) -> Workspace:
 class _Untested(Dbt):
     """dbt without its data tests, which are a quarter of the work of a small night.
 
-    They are part of each night that several tests share, of the demo, and of all that the console script runs.
+    They are part of each night that several tests share, of the demo, and of most that the console script runs.
     """
 
     def _invoke(self, command: str, arguments: list[str]) -> Any:
@@ -61,9 +62,14 @@ class _Partial(_Untested):
     def build(self, stage: str, target: str) -> None:
         if stage != "tenant":
             return super().build(stage, target)
-        self.manifest()
-        selected = [each for name in self._relations for each in (name, f"+{name},path:models/tenant")]
-        self._invoke("build", ["--select", *selected, "calendar", "int_listed_units", "--target", target])
+        nodes = self.manifest().nodes
+        left, found = [node for node in nodes.values() if node.name in self._relations], {"int_listed_units"}
+        while left:
+            node = left.pop()
+            if node.name not in found and node.original_file_path.startswith(OF_TENANT_STAGE):
+                found.add(node.name)
+                left += [nodes[parent] for parent in node.depends_on.nodes if parent in nodes]
+        self._invoke("build", ["--select", *sorted(found), "--target", target])
         return None
 
 
@@ -86,7 +92,7 @@ def run(workspace: Workspace, as_of: date = LAST_DAY, *, tested: bool = False) -
 
 def ingest(workspace: Workspace, as_of: date = LAST_DAY, *, tested: bool = False) -> nightly.Report:
     """Do the first third of a night: what lands is judged, redacted and accounted for, and no mart follows it yet."""
-    night = _begun(workspace, as_of, Dbt if tested else _Untested)
+    night = begun(workspace, as_of, Dbt if tested else _Untested)
     night.count_rows()
     return night.report
 
@@ -100,12 +106,13 @@ def build(
     in such a night, so that all nights of a workspace have to name the same.
     """
     dbt = partial(_Partial, relations=(*only, "fct_person_days")) if only else Dbt if tested else _Untested
-    night = _begun(workspace, as_of, dbt)
+    night = begun(workspace, as_of, dbt)
     night.build()
     return night.report
 
 
-def _begun(workspace: Workspace, as_of: date, dbt: Callable[[Workspace], Dbt]) -> nightly._Night:
+def begun(workspace: Workspace, as_of: date, dbt: Callable[[Workspace], Dbt] = _Untested) -> nightly._Night:
+    """Begin a night that is to go on from what it has taken in."""
     workspace.prepare()
     with mock.patch.object(nightly, "Dbt", dbt):
         night = nightly._Night(workspace, as_of, silent)
