@@ -186,15 +186,19 @@ class _Night:
         """Build the tenant plane, as far as the new events reach."""
         self._progress("building the tenant plane")
         self._dbt.build("tenant", "tenant")
-        counted = accounting.of_rows(self.workspace)  # before what is forgotten is left out of it
+        self.count_rows()
         following.settle(self.workspace)
         comparisons.forget(self.workspace)
         self.report.forgotten = forgetting.finish(self.workspace, self._keyring, self.report.as_of, self._progress)
         if self.report.forgotten:
             self.report.problems += self.report.forgotten.problems
             self._audit.append("forgotten", **self.report.forgotten.counts())
-        self.report.rows, self.report.reasons = counted.rows, counted.reasons
         self.report.tenants = accounting.active_tenants(self.workspace)
+
+    def count_rows(self) -> None:
+        """Report where the rows of all files have ended so far."""
+        counted = accounting.of_rows(self.workspace)
+        self.report.rows, self.report.reasons = counted.rows, counted.reasons
 
     def answer(self) -> None:
         """Answer the private releases that are due, within their budgets."""

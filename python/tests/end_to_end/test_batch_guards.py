@@ -11,6 +11,8 @@ from quorum.workspace import Workspace
 from tests.end_to_end import worlds
 from tests.end_to_end.test_product_nights import tenant_plane
 
+BuildAgain = Callable[..., None]  # of the nodes that are named, or all
+
 # As if the last days had come anew: they are built once more, and nothing else.
 CHANGED = """
 insert into int_event_changes
@@ -52,28 +54,38 @@ PLANTED = {
 def followed(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A small world, built."""
     workspace = worlds.simulated(tmp_path_factory.mktemp("batch_guards") / "w")
-    worlds.build(workspace, tested=True)
+    worlds.build(workspace)
     return workspace
 
 
 @pytest.fixture
-def build_again(followed: Workspace) -> Callable[[], None]:
-    """The last days come anew; the tenant stage of a night follows."""
+def build_again(followed: Workspace) -> BuildAgain:
+    """The last days come anew; the tenant stage of a night follows, with its tests, or with those of some nodes."""
 
-    def again() -> None:
+    def again(*nodes: str) -> None:
         with (
             warehouse.opened(followed, "restricted") as connection,
             warehouse.beside(connection, followed, "tenant"),
         ):
             connection.execute(CHANGED)
-        Dbt(followed).build("tenant", "tenant")
+        dbt = Dbt(followed)
+        if nodes:
+            dbt.manifest()
+            # fmt: off
+            dbt._invoke("build", [
+                "--select", *nodes, "--indirect-selection", "cautious", "--target", "tenant",
+                "--exclude-resource-type", "unit_test",
+            ])
+            # fmt: on
+        else:
+            dbt.build("tenant", "tenant")
         following.settle(followed)
 
     return again
 
 
 def test_what_a_batch_writes_wrongly_stops_the_night(
-    followed: Workspace, build_again: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+    followed: Workspace, build_again: BuildAgain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = tenant_plane(followed)
     nodes = Dbt(followed).manifest().nodes
@@ -83,7 +95,7 @@ def test_what_a_batch_writes_wrongly_stops_the_night(
         with monkeypatch.context() as patch:
             patch.setattr(node, "raw_code", node.raw_code.replace(stands, planted))
             with pytest.raises(QuorumError, match=rf"failed in \w*{failing}"):
-                build_again()
+                build_again(model, f"+{model},path:models/tenant")
         if failing == model:  # refused, and not for the want of sense in what was planted
             log = followed.restricted / "dbt" / "logs" / "dbt.log"
             assert f"{model} wrote what the batch does not affect" in log.read_text(), bug
@@ -91,7 +103,7 @@ def test_what_a_batch_writes_wrongly_stops_the_night(
     assert tenant_plane(followed) == before
 
 
-def test_a_key_that_stands_outside_the_batch_too_is_found(followed: Workspace, build_again: Callable[[], None]) -> None:
+def test_a_key_that_stands_outside_the_batch_too_is_found(followed: Workspace, build_again: BuildAgain) -> None:
     """An event of the batch is in there once more, at an instant of which the batch says nothing."""
     copy = """
         insert into int_events
@@ -101,4 +113,4 @@ def test_a_key_that_stands_outside_the_batch_too_is_found(followed: Workspace, b
     with warehouse.opened(followed, "tenant") as connection:
         connection.execute(copy)
     with pytest.raises(QuorumError, match="unique_key_int_events"):
-        build_again()
+        build_again("int_events,resource_type:test")

@@ -75,7 +75,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     """Return what became of each row: the rule and the instant, or the reason of its quarantine."""
     workspace = worlds.registered(tmp_path_factory.mktemp("clocks"), [registered("acme")])
     worlds.land(workspace, "clocks.jsonl", rows())
-    worlds.build(workspace)
+    worlds.ingest(workspace)
     taken = worlds.fetch(workspace, "tenant", "select landing_row, occurred_at_rule, occurred_at from int_events")
     refused = worlds.fetch(workspace, "restricted", "select landing_row, reason from int_quarantine")
     ends = {row: (rule, at.replace(tzinfo=UTC)) for row, rule, at in taken} | dict(refused)

@@ -1,16 +1,15 @@
 """A field that nobody decided about stops the build, and so does a column that gets past the policy: planted bugs."""
 
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import duckdb
 import pytest
-from dbt.cli.main import dbtRunner
 
-from quorum import settings
-from quorum.runner import own_words
+from quorum import runner, settings
+from quorum.errors import QuorumError
+from quorum.runner import Dbt
 from quorum.workspace import Workspace
 from tests.end_to_end.test_new_format import PROJECT
 
@@ -86,21 +85,20 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str
         columns = "source_format varchar, field varchar, class varchar, action varchar, audience varchar"
         connection.execute(f"create table field_policy_overrides ({columns})")
 
+    selected = ["field_policies", "vocabulary", "int_field_decisions", "int_field_policies"]
+
     def build() -> str | None:
-        selected = ["field_policies", "vocabulary", "int_field_decisions", "int_field_policies"]
-        # fmt: off
-        outcome = dbtRunner().invoke([
-            "build", "--select", *selected, "--indirect-selection", "empty", "--project-dir", str(project),
-            "--profiles-dir", str(project / "profiles"), "--vars", json.dumps({"formats": settings.formats()}),
-            "--target-path", str(root / "target"), "--log-path", str(root / "logs"), "--quiet",
-        ])
-        # fmt: on
-        return next(filter(None, map(own_words, getattr(outcome.result, "results", []))), None) or str(
-            outcome.exception or ""
-        )
+        runner._parsed.pop(project, None)
+        dbt = Dbt(workspace)
+        try:
+            dbt.manifest()
+            dbt._invoke("build", ["--select", *selected, "--indirect-selection", "empty", "--target", "tenant"])
+        except QuorumError as refusal:
+            return str(refusal).partition(": ")[2]
+        return None
 
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("QUORUM_WORKSPACE", str(workspace.root))
+        environment.setenv("QUORUM_PROJECT", str(project))
         environment.chdir(project)
         assert not build(), "the project as it is"
         yield build

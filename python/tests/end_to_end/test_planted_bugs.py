@@ -5,7 +5,9 @@ The tenants share one key, so that equal ids have equal pseudonyms in all of the
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from tests.end_to_end.oracle import Oracle
 from tests.planting import Bug, planted
 
 MODELS = ("+fct_person_days,path:models/tenant", "int_listed_units")
+FIRST_TO_USE = {"placed": "int_affected_activity"}  # macros
 LIMITS = {"bot_daily_events": "3", "bot_daily_hours": "2"}
 LATER = {"valid_from": "2024-03-11", "bot_daily_events": "100", "bot_daily_hours": "24"}
 
@@ -114,10 +117,10 @@ BUGS = {
 }
 
 
-def build_persons(dbt: Dbt) -> None:
+def build_persons(dbt: Dbt, *arguments: str) -> None:
     """Build the tenant plane as far as the days of persons; no data test may find a bug before the truth does."""
     dbt.manifest()
-    dbt._invoke("run", ["--select", *MODELS, "--target", "tenant"])
+    dbt._invoke("run", ["--select", *MODELS, "--target", "tenant", *arguments])
 
 
 @pytest.fixture(scope="module")
@@ -138,11 +141,24 @@ def halfway(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         patch.setattr(Dbt, "build", build_less)
         patch.setattr(TenantKeys, "generate", lambda tenant: TenantKeys(tenant, os.urandom(16).hex(), (KEY,), KEY))
         worlds.land(workspace, "0.jsonl", (row for tenant in TENANTS for row in tenant.rows(0)))
-        worlds.build(workspace, tested=True)
+        worlds.build(workspace)
         for batch in (1, 2):
             worlds.land(workspace, f"{batch}.jsonl", (row for tenant in TENANTS for row in tenant.rows(batch)))
         nightly._Night(workspace, worlds.LAST_DAY, worlds.silent).ingest()
     return workspace
+
+
+@pytest.fixture(scope="module")
+def before(halfway: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Workspace]:
+    """That night as far as all that a model has no part in: bugs of one model start where it would be built."""
+
+    @cache
+    def before(model: str) -> Workspace:
+        workspace = worlds.copied(halfway, tmp_path_factory.mktemp(model) / "workspace")
+        build_persons(Dbt(workspace), "--exclude", f"{model}+")
+        return workspace
+
+    return before
 
 
 Rows = dict[str, Counter[tuple[Any, ...]]]  # by tenant
@@ -188,9 +204,13 @@ def test_the_models_are_right(halfway: Workspace, truth: tuple[Rows, Rows], tmp_
 
 
 @pytest.mark.parametrize("name", BUGS)
-def test_a_planted_bug_is_found(name: str, halfway: Workspace, truth: tuple[Rows, Rows], tmp_path: Path) -> None:
-    workspace = worlds.copied(halfway, tmp_path / "workspace")
+def test_a_planted_bug_is_found(
+    name: str, before: Callable[[str], Workspace], truth: tuple[Rows, Rows], tmp_path: Path
+) -> None:
+    model = FIRST_TO_USE.get(BUGS[name].where, BUGS[name].where)
+    workspace = worlds.copied(before(model), tmp_path / "workspace")
     dbt = Dbt(workspace)
+    dbt.manifest()
     with planted(dbt, BUGS[name]):
-        build_persons(dbt)
+        dbt._invoke("run", ["--select", f"{MODELS[0]},{model}+", "--target", "tenant"])
     assert found(workspace) != truth

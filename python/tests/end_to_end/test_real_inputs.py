@@ -120,7 +120,13 @@ class RealNight:
         return [place for place in found if place.part not in NO_ROWS]
 
 
-@pytest.fixture(scope="module", params=INPUTS, ids=lambda given: given.name)
+# the least of them has a part of all that the others have; those take minutes
+PARAMS = [
+    pytest.param(given, marks=[pytest.mark.soak] * (given.name != "github_payloads"), id=given.name) for given in INPUTS
+]
+
+
+@pytest.fixture(scope="module", params=PARAMS)
 def night(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RealNight:
     given: Input = request.param
     workspace = worlds.real(given.name, tmp_path_factory.mktemp(given.name))

@@ -80,7 +80,7 @@ def world(root: Path) -> Workspace:
 def once(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = world(tmp_path_factory.mktemp("once"))
     worlds.land(workspace, "all.jsonl", rows())
-    reasons = worlds.build(workspace).reasons
+    reasons = worlds.ingest(workspace).reasons
     assert (reasons["type_mismatch"], reasons["unplanned_event"]) == (1, 1)
     return workspace
 
@@ -142,12 +142,12 @@ def test_batches_in_any_order_and_run_twice_say_the_same(
             with monkeypatch.context() as killed:
                 killed.setattr(landing_queue, "commit", die)
                 with pytest.raises(Killed):
-                    worlds.build(workspace)
+                    worlds.ingest(workspace)
             before = seen(workspace, PROPERTIES)
-            worlds.build(workspace)
+            worlds.ingest(workspace)
             assert seen(workspace, PROPERTIES) == before
         else:
-            worlds.build(workspace)
+            worlds.ingest(workspace)
     assert seen(workspace, PROPERTIES) == seen(once, PROPERTIES)
     assert seen(workspace, DRIFTED) == seen(once, DRIFTED)
 

@@ -68,7 +68,7 @@ def test_each_row_ends_where_the_plan_says(default: list[tuple[str, ...]], tmp_p
         csv.writer(file).writerows([("tenant_id", "event_name", "property", "type", "required"), *PLAN, *default])
     rows = [(row | {"event_id": str(number)}, end) for number, (row, end) in enumerate(cases(), start=1)]
     worlds.land(workspace, "rows.jsonl", (row for row, _ in rows))
-    worlds.build(workspace)
+    worlds.ingest(workspace)
     found = dict(worlds.fetch(workspace, "tenant", "select landing_row, 'accepted' from int_events"))
     found |= dict(worlds.fetch(workspace, "restricted", "select landing_row, reason from int_quarantine"))
     for number, (row, end) in enumerate(rows, start=1):

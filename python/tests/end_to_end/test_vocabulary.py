@@ -108,7 +108,7 @@ MAY_PASS: dict[str, Callable[[str], object]] = {
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = worlds.registered(tmp_path_factory.mktemp("words"), [registered("t")])
     worlds.land(workspace, "near_words.jsonl", near_words())
-    assert worlds.build(workspace).rows["accepted"] == ROWS
+    assert worlds.ingest(workspace).rows["accepted"] == ROWS
     return workspace
 
 

@@ -5,8 +5,10 @@ import hashlib
 import json
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, date, datetime, time
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -22,6 +24,7 @@ from quorum.workspace import Workspace
 
 SHARED_DATA = Path(__file__).parents[4] / "shared" / "data"
 LAST_DAY = date(2026, 3, 29)
+OF_TENANT_STAGE = tuple(f"models/{folder}/" for folder in ("utilities", "tenant", "marts/tenant", "governance/health"))
 
 
 def noon(day: date) -> datetime:
@@ -49,34 +52,78 @@ class Untested(Dbt):
         return super()._invoke(command, [*arguments, *["--exclude-resource-type", "test"] * (command == "build")])
 
 
-def run(workspace: Workspace, as_of: date = LAST_DAY, *, tested: bool = False) -> nightly.Report:
-    """Do a whole night; one that is not tested goes without the gate's suites too, a third of what is left of it."""
-    if tested:
-        return nightly.run(workspace, as_of, silent)
+class _Partial(Untested):
+    """The same, of whose tenant plane only some relations are built, and what those are made of."""
+
+    def __init__(self, workspace: Workspace, relations: Sequence[str]) -> None:
+        super().__init__(workspace)
+        self._relations = relations
+
+    def build(self, stage: str, target: str) -> None:
+        if stage != "tenant":
+            return super().build(stage, target)
+        nodes = self.manifest().nodes
+        left, found = [node for node in nodes.values() if node.name in self._relations], {"int_listed_units"}
+        while left:
+            node = left.pop()
+            if node.name not in found and node.original_file_path.startswith(OF_TENANT_STAGE):
+                found.add(node.name)
+                left += [nodes[parent] for parent in node.depends_on.nodes if parent in nodes]
+        self._invoke("build", ["--select", *sorted(found), "--target", target])
+        return None
+
+
+@contextmanager
+def untested() -> Iterator[None]:
+    """Let whole nights go without data tests and the gate's suites, a third of what is left without the former."""
     with (
         mock.patch.object(nightly, "Dbt", Untested),
         mock.patch.object(Gate, "check", return_value=None),
         mock.patch.object(Gate, "write_pages"),
     ):
+        yield
+
+
+def run(workspace: Workspace, as_of: date = LAST_DAY, *, tested: bool = False) -> nightly.Report:
+    """Do a whole night."""
+    with nullcontext() if tested else untested():
         return nightly.run(workspace, as_of, silent)
 
 
-def build(workspace: Workspace, as_of: date = LAST_DAY, *, tested: bool = False) -> nightly.Report:
-    """Do the first half of a night, which makes the tenant plane: nothing is released, nothing published."""
-    workspace.prepare()
-    with mock.patch.object(nightly, "Dbt", Dbt if tested else Untested):
-        night = nightly._Night(workspace, as_of, silent)
-    night.ingest()
+def ingest(workspace: Workspace, as_of: date = LAST_DAY, *, tested: bool = False) -> nightly.Report:
+    """Do the first third of a night: what lands is judged, redacted and accounted for, and no mart follows it yet."""
+    night = begun(workspace, as_of, Dbt if tested else Untested)
+    night.count_rows()
+    return night.report
+
+
+def build(
+    workspace: Workspace, as_of: date = LAST_DAY, *, tested: bool = False, only: Sequence[str] = ()
+) -> nightly.Report:
+    """Do the first half of a night, which makes the tenant plane: nothing is released, nothing published.
+
+    With ``only`` some relations of that plane are built, and what those are made of; the others would miss what came
+    in such a night, so that all nights of a workspace have to name the same.
+    """
+    dbt = partial(_Partial, relations=(*only, "fct_person_days")) if only else Dbt if tested else Untested
+    night = begun(workspace, as_of, dbt)
     night.build()
     return night.report
 
 
 def events_alone(workspace: Workspace, as_of: date = LAST_DAY) -> None:
     """Take rows in as far as private releases read them: events and the registry, and nothing that is made of these."""
-    workspace.prepare()
-    with mock.patch.object(nightly, "Dbt", Untested):
-        nightly._Night(workspace, as_of, silent).ingest()
+    begun(workspace, as_of)
     Dbt(workspace)._invoke("run", ["--select", "dim_tenants", "--target", "tenant"])
+
+
+def begun(workspace: Workspace, as_of: date, dbt: Callable[[Workspace], Dbt] = Untested) -> nightly._Night:
+    """Begin a night that is to go on from what it has taken in."""
+    workspace.prepare()
+    with mock.patch.object(nightly, "Dbt", dbt):
+        night = nightly._Night(workspace, as_of, silent)
+    night.ingest()
+    return night
 
 
 def quorum(workspace: Workspace, *arguments: str) -> Result:

@@ -29,12 +29,12 @@ def spellings(text: str) -> list[str]:
 
 def test_every_letter_has_one_token_in_all_its_spellings() -> None:
     values = [f"a{letter}b" for letter in LETTERS if unicodedata.category(letter)[0] == "L" and ord(letter) < 0x20000]
-    spelt = [spellings(value) for value in values]
-    found = iter(results("normalised('value')", [text for texts in spelt for text in texts]))
-    tokens = [{next(found) for _ in texts} for texts in spelt]
-    assert not [
-        value for value, each in zip(values, tokens, strict=True) if len(each) > 1 and not has_two_capitals(value)
-    ]
+    # most letters have neither cases nor parts
+    spelt = {value: texts for value in values if len(texts := sorted({*spellings(value)})) > 1}
+    assert len(spelt) > 13_000
+    found = iter(results("normalised('value')", [text for texts in spelt.values() for text in texts]))
+    tokens = {value: {next(found) for _ in texts} for value, texts in spelt.items()}
+    assert not [value for value, each in tokens.items() if len(each) > 1 and not has_two_capitals(value)]
 
 
 def has_two_capitals(text: str) -> bool:
