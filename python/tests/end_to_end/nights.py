@@ -148,7 +148,7 @@ def _run(order: Order) -> None:
 
 
 def _publish(order: Order) -> None:
-    from quorum import bundles, losses, nightly, publish
+    from quorum import bundles, losses, nightly, publish, release_facts
     from quorum.marts import Published
     from quorum.workspace import Workspace
 
@@ -157,7 +157,8 @@ def _publish(order: Order) -> None:
         night = nightly._Night(workspace, date.fromisoformat(order.as_of), lambda _step: None)
         night.read_rules()
         marts, budgets = Published.of(night._dbt.manifest()), losses.of_newest_periods(night._ledger)
-        publication = publish.Publication(workspace, marts, night._facts(), budgets)
+        facts = release_facts.of(workspace, night._ledger, night._rules.policies, night.report.as_of)
+        publication = publish.Publication(workspace, marts, facts, budgets)
         steps = _count_steps(order)
         publication.build(bundles.of_tenants(workspace, night._keyring), (), lambda _step: None)
         publication.publish()
