@@ -205,6 +205,7 @@ class _Night:
         given = self._answers()
         self._check(given)  # what a night that was killed has answered
         # before the first file there is nothing to ask about, and an answer would stand for good
+        self.report.outcomes = []
         for due in release.rounds(self._due() if self.report.rows["files"] else []):
             self._progress(f"measuring {len(due)} private releases")
             release_control.write(self.workspace, due, given)

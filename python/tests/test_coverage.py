@@ -108,8 +108,8 @@ def averaged(members: Any, noisy: Any, scales: Any, layout: Any) -> consistency.
 PARTITIONS = consistency._partitions
 BUGS: dict[str, tuple[Any, str, Any]] = {
     "partitions leave no trace in sigma": (consistency, "_partitions", unaware_of_cells),
-    "sigma is that of one measurement": (figures, "reconcile", unreconciled_sigma),
-    "levels are weighed alike": (figures, "reconcile", averaged),
+    "sigma is that of one measurement": (linear_forms, "reconcile", unreconciled_sigma),
+    "levels are weighed alike": (linear_forms, "reconcile", averaged),
     "an interval of 90 %": (figures, "Z95", 1.645),
 }
 

@@ -165,7 +165,7 @@ def test_a_night_over_a_broken_cohort_publishes_nothing(workspace: Workspace, tm
     broken = worlds.copied(workspace, tmp_path / "broken")
     execute(broken, "update measured_groups set is_checked = false, contributors = 4 where is_eligible")
     published = publish.current(broken)
-    done = worlds.quorum(broken, "run", f"--as-of={worlds.LAST_DAY}")
+    done = worlds.quorum(broken, "run", f"--as-of={worlds.LAST_DAY}", tested=True)
     assert done.exit_code != 0
     assert "nothing is published, for a cohort breaks its guarantees" in done.output
     assert publish.current(broken) == published

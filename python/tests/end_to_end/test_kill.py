@@ -170,7 +170,7 @@ def test_killed_twenty_times(killed: Nights, undisturbed: Undisturbed, tmp_path:
     for step in steps:
         assert link(workspace) == link(undisturbed.before), step
         assert run(killed, workspace, only_publishes=True, dies_at_step=step) == -signal.SIGKILL, step
-        if step == steps[0]:
+        if step == steps[1]:
             assert run(killed, workspace, only_publishes=True, dies_at=SWEEPS) == -signal.SIGKILL
     assert link(workspace) != link(undisturbed.before), "the last had moved readers"
     assert worlds.run(workspace, SECOND_NIGHT, tested=True).published is None
@@ -183,7 +183,7 @@ def some_steps(killed: Nights, copy: Workspace) -> list[int]:
     assert run(killed, copy, only_publishes=True, steps=str(file)) == 0
     steps = json.loads(file.read_text())
     moves = len(steps) - steps[::-1].index(MOVED)
-    return [*sorted(random.sample(range(1, moves), STEPS - 2)), moves, moves + 1]
+    return [*sorted(random.sample(range(2, moves), STEPS - 2)), moves, moves + 1]
 
 
 @pytest.mark.soak

@@ -126,9 +126,9 @@ def begun(workspace: Workspace, as_of: date, dbt: Callable[[Workspace], Dbt] = U
     return night
 
 
-def quorum(workspace: Workspace, *arguments: str) -> Result:
-    """Run a command of the console script, where its exit code and its words matter, and data tests do not."""
-    with mock.patch.object(nightly, "Dbt", Untested):
+def quorum(workspace: Workspace, *arguments: str, tested: bool = False) -> Result:
+    """Run a command of the console script, where its exit code and its words matter, and data tests mostly do not."""
+    with mock.patch.object(nightly, "Dbt", Dbt if tested else Untested):
         return CliRunner().invoke(cli.main, [*arguments, "--workspace", str(workspace.root)])
 
 
