@@ -28,7 +28,7 @@ def workspace(benchmarked_night: Night, tmp_path_factory: pytest.TempPathFactory
     worlds.unanswered(copy)
     less = "releases: {feature_usage: {rho_atoms: 0.01, rho_parents: 0.01, history: 1}}"
     (copy.policy / "releases.yml").write_text(less)
-    worlds.run(copy)
+    worlds.answer(copy)
     return copy
 
 
@@ -58,7 +58,7 @@ def test_from_the_request_to_the_mart(workspace: Workspace) -> None:
     assert worlds.quorum(workspace, "approve", "1", "--by", "bo", *AS_OF).exit_code == 0
     assert worlds.quorum(workspace, "approve", "1", "--by", "bo", *AS_OF).exit_code == 4
 
-    night = worlds.run(workspace)
+    night = worlds.answer(workspace)
     assert [outcome.due.spec.name for outcome in night.outcomes] == ["feature_usage#1"]
     [charge] = [charge for charge in ledger.charges() if charge.slot.release == "feature_usage#1"]
     assert (charge.cost.rho, charge.cost.delta_gate) == (Decimal("0.010"), Decimal(0)), (
@@ -91,7 +91,7 @@ def test_from_the_request_to_the_mart(workspace: Workspace) -> None:
     assert worlds.fetch(workspace, "released", "select rho from mart_benchmark_catalog where release like '%#1'") == [
         (0.01,)
     ]
-    assert worlds.run(workspace).outcomes == [], "an answer stands"
+    assert worlds.begun(workspace, worlds.LAST_DAY)._due() == [], "an answer stands"
 
 
 def test_one_that_is_ended_is_shown_no_longer(workspace: Workspace) -> None:
@@ -100,7 +100,7 @@ def test_one_that_is_ended_is_shown_no_longer(workspace: Workspace) -> None:
     listed = worlds.quorum(workspace, "requests")
     assert "refused  feature_usage  adoption, search, all" in listed.stdout
     assert "bo: the study is over" in listed.stdout
-    worlds.run(workspace)
+    worlds.answer(workspace)
     assert worlds.fetch(workspace, "released", "select count(*) from mart_benchmarks where release like '%#1'") == [
         (0,)
     ]

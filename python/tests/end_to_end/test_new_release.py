@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from quorum import nightly, settings
+from quorum import settings
 from quorum.workspace import Workspace
 from tests.end_to_end import worlds
 from tests.end_to_end.conftest import Night
@@ -220,11 +220,7 @@ def test_a_metric_asks_about_keys_that_an_earlier_week_selected(tmp_path: Path) 
     last = worlds.LAST_DAY - timedelta(days=6)
     weeks = [last - timedelta(weeks=1), last]
     worlds.land(workspace, "visits.jsonl", (row for week in weeks for row in visits(week)))
-    workspace.prepare()
-    night = nightly._Night(workspace, worlds.LAST_DAY, worlds.silent)
-    night._dbt = worlds.Untested(workspace)
-    night.ingest()
-    night.build()
+    night = worlds.events_alone(workspace)
 
     asked, keys, waiting = [], [], []
     for _ in range(2):

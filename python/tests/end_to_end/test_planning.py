@@ -79,7 +79,7 @@ def test_a_run_does_what_was_planned(workspace: Workspace, tmp_path: Path) -> No
     _, plan = planned(workspace, "quarter", "0.2")
     assert fits(plan) == {str(IN_Q1): False, str(IN_Q2): True}, "a later quarter has a budget of its own"
     copy = worlds.copied(workspace, tmp_path / "workspace")
-    night = worlds.run(copy, AS_OF)
+    night = worlds.answer(copy, AS_OF)
     assert {str(each.due.start): each.refusal is None for each in night.outcomes} == fits(plan)
 
 

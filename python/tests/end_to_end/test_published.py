@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 from cryptography.exceptions import InvalidTag
 
-from quorum import nightly, publish
+from quorum import publish
 from quorum.audit import AuditLog
 from quorum.encryption import load_encryption
 from quorum.keyring import Keyring, TenantKeys
@@ -163,11 +163,7 @@ class TestBenchmarks:
             for row, day in ((first, WEEKS[-1]), (second, WEEKS[-1] + timedelta(days=1)))
         ]
         worlds.registered(copy.root, rows)
-        copy.prepare()
-        night = nightly._Night(copy, worlds.LAST_DAY, worlds.silent)
-        night.ingest()
-        night.build()
-        night.answer()
+        worlds.answer(copy)
 
         members = "select tenant_key from cohort_tenants where period_start = $1"
         before, after = (set(worlds.fetch(copy, "cross_tenant", members, [week])) for week in WEEKS[-2:])

@@ -111,10 +111,19 @@ def build(
     return night.report
 
 
-def events_alone(workspace: Workspace, as_of: date = LAST_DAY) -> None:
+def events_alone(workspace: Workspace, as_of: date = LAST_DAY) -> nightly._Night:
     """Take rows in as far as private releases read them: events and the registry, and nothing that is made of these."""
-    begun(workspace, as_of)
+    night = begun(workspace, as_of)
     Dbt(workspace)._invoke("run", ["--select", "dim_tenants", "--target", "tenant"])
+    night.count_rows()
+    return night
+
+
+def answer(workspace: Workspace, as_of: date = LAST_DAY) -> nightly.Report:
+    """Take rows in and answer what is due: no other mart of a tenant follows, nothing is published."""
+    night = events_alone(workspace, as_of)
+    night.answer()
+    return night.report
 
 
 def begun(workspace: Workspace, as_of: date, dbt: Callable[[Workspace], Dbt] = Untested) -> nightly._Night:
