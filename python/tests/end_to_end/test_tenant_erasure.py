@@ -69,5 +69,6 @@ def test_a_tenant_is_gone_and_the_others_stay(simulated_night: Night, workspace:
     assert {path.name for path in (workspace.published / "current" / "tenants").iterdir()} == published - {
         keys.tenant_key
     }
-    again = erasure.erase(workspace, worlds.LAST_DAY, erasure.Request(TENANT), worlds.silent)
+    with worlds.untested():
+        again = erasure.erase(workspace, worlds.LAST_DAY, erasure.Request(TENANT), worlds.silent)
     assert again.rows == {}
