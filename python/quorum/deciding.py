@@ -85,8 +85,13 @@ def _row(looked: Looked, today: date) -> dict[str, Any]:
         "rho": asked.rho_atoms + asked.rho_parents,
         "until": asked.until,
         "asked": f"{asked.on} {asked.by}: {asked.why}",
-        "decided": f"{looked.decided_on} {looked.decided_by}: {looked.decided_why}" if looked.decided_by else None,
+        "decided": _decided(looked) if looked.decided_by else None,
     }
+
+
+def _decided(looked: Looked) -> str:
+    why = f": {looked.decided_why}" if looked.decided_why else ""
+    return f"{looked.decided_on} {looked.decided_by}{why}"
 
 
 def _one(audit: AuditLog, number: int) -> Looked:

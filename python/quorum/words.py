@@ -203,8 +203,13 @@ def _access(found: Mapping[str, Any]) -> str:
 
 def _look(found: Mapping[str, Any]) -> str:
     of_one = {name: value for name, value in found.items() if name not in ("metrics", "no_room") and value is not None}
-    room = f"no room now: {found['no_room']}" if found["no_room"] else "the budget has room for what is due of it"
-    return "\n".join([_pairs(of_one), "", _table(found["metrics"]), "", f"Of the budget, {room}."])
+    if found["no_room"]:
+        room = f"No room now: {found['no_room']}."
+    elif found["closed_periods"]:
+        room = "The budget has room for what is due of it."
+    else:
+        room = "Nothing of it is due yet: its periods are yet to come, or its release has no answer for them."
+    return "\n".join([_pairs(of_one), "", _table(found["metrics"]), "", room])
 
 
 def _requests(found: Mapping[str, Any]) -> str:

@@ -37,7 +37,7 @@ def test_one_that_has_no_room_is_not_approved(workspace: Workspace, tmp_path: Pa
     too_much = ["0.006" if each == "0.005" else each for each in ASKED]
     asked = worlds.quorum(copy, *too_much, *AS_OF)
     assert asked.exit_code == 0
-    assert "no room now: the plan outruns its budget: 0 of 1 fit" in asked.stdout
+    assert "No room now: the plan outruns its budget: 0 of 1 fit" in asked.stdout
     refused = worlds.quorum(copy, "approve", "1", "--by", "bo", *AS_OF)
     assert refused.exit_code == 4
     assert refused.stderr.startswith("quorum: request 1 cannot be paid: the plan outruns its budget: 0 of 1 fit")
