@@ -5,7 +5,7 @@ from quorum.workspace import Workspace
 
 SCHEMA = """
 create table if not exists rules_followed (
-    tenant_key varchar primary key,
+    tenant_key varchar not null,
     rules_digest varchar not null
 )
 """
@@ -21,8 +21,8 @@ def settle(workspace: Workspace) -> None:
     """Forget what changed: everything downstream has followed. Cut short, the next night follows once more."""
     with warehouse.opened(workspace, "tenant") as connection:
         connection.begin()
-        connection.execute("delete from rules_followed")
-        connection.execute("insert into rules_followed from int_tenant_rules")
+        # made anew and without an index: one that a full disk keeps from following a delete ends the whole process
+        connection.execute("create or replace table rules_followed as from int_tenant_rules")
         connection.execute("delete from int_affected_activity")
         connection.commit()
     with warehouse.opened(workspace, "restricted") as connection:
