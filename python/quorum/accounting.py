@@ -1,6 +1,7 @@
 """Where the rows of a night ended, counted: what is accepted, what is not and why, and whose they are."""
 
 from dataclasses import dataclass
+from datetime import date
 
 from quorum import warehouse
 from quorum.workspace import Workspace
@@ -17,6 +18,7 @@ select
 from gov_landing_accounting
 """
 REASONS = "select reason, count(*) as n from int_quarantine group by reason order by reason"
+HELD = "select distinct cast(occurred_at as date) as day from int_deferred where holds_answers"
 ACTIVE = "select count(distinct tenant_key) as n from fct_person_days"
 
 
@@ -40,3 +42,9 @@ def active_tenants(workspace: Workspace) -> int:
     """Count the tenants with a person who was ever active."""
     with warehouse.opened(workspace, "tenant", read_only=True) as connection:
         return int(warehouse.rows(connection, ACTIVE)[0]["n"])
+
+
+def held_days(workspace: Workspace) -> list[date]:
+    """Return the UTC days of rows that a tenant's quota defers, and that a benchmark would have to count."""
+    with warehouse.opened(workspace, "restricted", read_only=True) as connection:
+        return [row["day"] for row in warehouse.rows(connection, HELD)]

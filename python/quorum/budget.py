@@ -18,7 +18,7 @@ WINDOWS: tuple[Window, ...] = get_args(Window)
 
 WARNING_SHARE = Decimal("0.8")
 
-_DAYS: Mapping[Period, int] = {"day": 1, "week": 7}
+DAYS: Mapping[str, int] = {"day": 1, "week": 7}
 _PLACES = 30
 _EXACT = Context(prec=60, traps=[Inexact])  # a sum of amounts with 30 places never needs more digits
 
@@ -49,9 +49,9 @@ class Slot:
         for name in ("population", "release", "spec", "policy"):
             if not getattr(self, name):
                 raise BadInput(f"a slot needs a {name}")
-        if self.period not in _DAYS:
-            raise BadInput(f"a period is one of {', '.join(_DAYS)}, not {self.period!r}")
-        if self.end - self.start != timedelta(_DAYS[self.period]):
+        if self.period not in DAYS:
+            raise BadInput(f"a period is one of {', '.join(DAYS)}, not {self.period!r}")
+        if self.end - self.start != timedelta(DAYS[self.period]):
             raise BadInput(f"{self.start} to {self.end} is not one {self.period}")
         if self.period == "week" and self.start.isoweekday() != 1:
             raise BadInput(f"a week starts on a Monday, not on {self.start}")

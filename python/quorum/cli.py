@@ -5,7 +5,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import date, datetime
+from datetime import date
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from quorum import __version__, cli_erase, cli_keys, cli_looks, cli_mirror, cli_workspaces, report, words
-from quorum.cli_options import as_of_option, progress, refuse_clock_set_back
+from quorum.cli_options import as_of_option, day_option, progress, refuse_clock_set_back
 from quorum.errors import BadInput, QuorumError, Refused
 from quorum.workspace import Workspace
 
@@ -118,14 +118,8 @@ def run(workspace: Workspace, as_of: date, accept_changes: bool, postgres: str |
     return found | cli_mirror.after_run(workspace, postgres, say)
 
 
-def _utc_day(_context: click.Context, _parameter: click.Parameter, value: datetime) -> date:
-    return value.date()
-
-
-@click.option(
-    "--from", "first", type=click.DateTime(["%Y-%m-%d"]), callback=_utc_day, required=True, help="First UTC day."
-)
-@click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), callback=_utc_day, required=True, help="The last.")
+@day_option("--from", "first", "First UTC day.")
+@day_option("--to", "last", "The last.")
 @cli_mirror.postgres_option
 @as_of_option
 def backfill(workspace: Workspace, as_of: date, first: date, last: date, postgres: str | None) -> Printed:

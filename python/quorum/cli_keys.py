@@ -1,11 +1,10 @@
 """``quorum keys`` and ``quorum access``: hand keys over, rotate and shred them; who was let in to what."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-from quorum import access_log, rekey, report
+from quorum import access_log, rekey, report, settings
 from quorum.audit import AuditLog
 from quorum.errors import BadInput
 from quorum.keyring import NEW_MASTER_KEY_VARIABLE, Keyring
@@ -29,9 +28,7 @@ def keys(workspace: Workspace, action: str, tenant: str | None, every: bool, mas
             raise BadInput("`keys show` takes --tenant and nothing else")
         found = report.of_keys(workspace, Keyring.open(workspace.keyring), tenant)
         if tenant:
-            AuditLog(workspace).append(
-                "key_handed_over", tenant_key=found["tenant_key"], on=str(datetime.now(UTC).date())
-            )
+            AuditLog(workspace).append("key_handed_over", tenant_key=found["tenant_key"], on=str(settings.today()))
         return found
     if action == "rotate":
         if chosen != 1 or yes:

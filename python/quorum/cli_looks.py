@@ -1,20 +1,16 @@
 """``quorum request``, ``approve``, ``refuse`` and ``requests``: deeper looks, from the question to the decision."""
 
 import getpass
-from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import click
 
-from quorum.cli_options import as_of_option
+from quorum import settings
+from quorum.cli_options import as_of_option, day_option
 from quorum.errors import BadInput
 from quorum.workspace import Workspace
-
-
-def _utc_day(_context: click.Context, _parameter: click.Parameter, value: datetime) -> date:
-    return value.date()
 
 
 def _rho(_context: click.Context, parameter: click.Parameter, value: str) -> Decimal:
@@ -24,11 +20,6 @@ def _rho(_context: click.Context, parameter: click.Parameter, value: str) -> Dec
         raise click.BadParameter(f"{parameter.name} must be a number") from None
 
 
-def _day(name: str, parameter: str, words: str) -> Callable[[Any], Any]:
-    kind = click.DateTime(["%Y-%m-%d"])
-    return click.option(name, parameter, type=kind, callback=_utc_day, required=True, help=words)
-
-
 _by = click.option("--by", default=getpass.getuser, help="Your name.  [default: that of your account]")
 
 
@@ -36,11 +27,11 @@ _by = click.option("--by", default=getpass.getuser, help="Your name.  [default: 
 @click.option("--metric", "metrics", multiple=True, help="One of its metrics; may be given again.  [default: all]")
 @click.option("--key", "keys", multiple=True, help="One key of the metric; may be given again.  [default: all]")
 @click.option("--level", "levels", multiple=True, help="A level of parents beside the atoms.  [default: all]")
-@_day("--from", "first", "First UTC day, of a whole period.")
-@_day("--to", "last", "Last UTC day.")
+@day_option("--from", "first", "First UTC day, of a whole period.")
+@day_option("--to", "last", "Last UTC day.")
 @click.option("--rho-atoms", callback=_rho, required=True, help="What a period costs for the atoms.")
 @click.option("--rho-parents", callback=_rho, required=True, help="And for the levels of parents together.")
-@_day("--until", "until", "The last day on which it is asked and shown.")
+@day_option("--until", "until", "The last day on which it is asked and shown.")
 @click.option("--why", required=True, help="What it is for.")
 @_by
 @as_of_option
@@ -78,4 +69,4 @@ def requests(workspace: Workspace) -> dict[str, Any]:
     """List the deeper looks that were asked for, and what became of them."""
     from quorum import deciding
 
-    return deciding.listed(workspace, datetime.now(UTC).date())
+    return deciding.listed(workspace, settings.today())

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from datetime import date, datetime
+from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -31,6 +32,16 @@ as_of_option = click.option(
     callback=_as_of,
     help="The last closed UTC day. Default: yesterday.",
 )
+
+
+def day_option(name: str, parameter: str, told: str) -> Callable[[Any], Any]:
+    """Return a required option that takes a UTC day."""
+
+    def to_day(_context: click.Context, _parameter: click.Parameter, value: datetime) -> date:
+        return value.date()
+
+    kind = click.DateTime(["%Y-%m-%d"])
+    return click.option(name, parameter, type=kind, callback=to_day, required=True, help=told)
 
 
 def refuse_clock_set_back(workspace: Workspace, as_of: date) -> None:

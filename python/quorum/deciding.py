@@ -1,13 +1,12 @@
 """Asking for deeper looks and deciding about them: each step an entry of the audit log, and never by one alone."""
 
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
-from quorum import looks, planning, rules
+from quorum import looks, planning, rules, settings
 from quorum.audit import AuditLog
 from quorum.errors import BadInput, Refused
 from quorum.looks import APPROVED, DECIDED, REQUESTED, Looked, Request
-from quorum.policy import Spec
 from quorum.rules import Policies
 from quorum.runner import Dbt
 from quorum.workspace import Workspace
@@ -29,16 +28,16 @@ def request(workspace: Workspace, as_of: date, **asked: Any) -> dict[str, Any]:
     with workspace.locked():
         audit = AuditLog(workspace)
         number = max(looks.of_log(audit.records()), default=0) + 1
-        new = Request(**asked, number=number, on=_today())
+        new = Request(**asked, number=number, on=settings.today())
         policies = rules.load_policies(workspace, Dbt(workspace), as_of)
-        look = new.spec(_releases(policies), planning.known_keys(workspace, policies))
-        found = planning.of_look(workspace, policies, look, as_of)
+        found = _planned(workspace, policies, new, as_of)
         audit.append(REQUESTED, **new.facts())
     return {"request": number, **found}
 
 
 def approve(workspace: Workspace, as_of: date, number: int, by: str, why: str) -> dict[str, Any]:
     """Approve an open request; raises Refused for one's own, and where the budget has no room for what is due of it."""
+    workspace.prepare()
     with workspace.locked():
         audit = AuditLog(workspace)
         known = _one(audit, number)
@@ -49,8 +48,7 @@ def approve(workspace: Workspace, as_of: date, number: int, by: str, why: str) -
         if known.request.until < as_of:
             raise Refused(f"request {number} was for until {known.request.until}: it takes a new one")
         policies = rules.load_policies(workspace, Dbt(workspace), as_of)
-        look = known.request.spec(_releases(policies), planning.known_keys(workspace, policies))
-        found = planning.of_look(workspace, policies, look, as_of)
+        found = _planned(workspace, policies, known.request, as_of)
         if found["no_room"]:
             raise Refused(f"request {number} cannot be paid: {found['no_room']}")
         _decide(audit, number, by, why, APPROVED)
@@ -59,6 +57,7 @@ def approve(workspace: Workspace, as_of: date, number: int, by: str, why: str) -
 
 def refuse(workspace: Workspace, number: int, by: str, why: str) -> dict[str, Any]:
     """Refuse a request, or end one that was approved."""
+    workspace.prepare()
     with workspace.locked():
         audit = AuditLog(workspace)
         if _one(audit, number).state == REFUSED:
@@ -104,12 +103,10 @@ def _one(audit: AuditLog, number: int) -> Looked:
 def _decide(audit: AuditLog, number: int, by: str, why: str, decision: str) -> None:
     if not by.strip():
         raise BadInput("a decision says whose it is")
-    audit.append(DECIDED, number=number, on=str(_today()), by=by, why=why, decision=decision)
+    audit.append(DECIDED, number=number, on=str(settings.today()), by=by, why=why, decision=decision)
 
 
-def _releases(policies: Policies) -> dict[str, Spec]:
-    return {spec.name: spec for spec in policies.specs if spec.source == spec.name}
-
-
-def _today() -> date:
-    return datetime.now(UTC).date()
+def _planned(workspace: Workspace, policies: Policies, asked: Request, as_of: date) -> dict[str, Any]:
+    releases = {spec.name: spec for spec in policies.specs if spec.source == spec.name}
+    known = planning.known_keys(workspace, policies)
+    return planning.of_look(workspace, policies, asked.spec(releases, known), known, as_of)

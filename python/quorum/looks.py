@@ -12,11 +12,11 @@ from decimal import Decimal
 from typing import Any
 
 from quorum import hash_chain
+from quorum.budget import DAYS
 from quorum.errors import BadInput, Refused
 from quorum.metrics import Metric
 from quorum.policy import Spec
 
-DAYS = {"day": 1, "week": 7}
 REQUESTED, DECIDED = "look_requested", "look_decided"
 APPROVED = "approved"
 

@@ -241,13 +241,7 @@ class _Night:
             self._ledger, policies.specs, public_keys.key_sets(self.workspace), self.report.as_of, policies.version
         )
         # what a tenant's quota defers depends on many users' rows: an answer without them would tell of that
-        with warehouse.opened(self.workspace, "restricted", read_only=True) as connection:
-            held = [
-                row["day"]
-                for row in warehouse.rows(
-                    connection, "select distinct cast(occurred_at as date) as day from int_deferred where holds_answers"
-                )
-            ]
+        held = accounting.held_days(self.workspace)
         waiting = [each for each in due if any(each.lookback_start <= day < each.end for day in held)]
         self.report.waiting = [f"{each.spec.name} {each.start}" for each in waiting]
         return [each for each in due if each not in waiting]
@@ -265,12 +259,8 @@ class _Night:
         self.report.withheld = self._named({key: verdict.withheld[key] for key in withheld})
         self._progress("publishing")
         budgets = losses.of_newest_periods(self._ledger)
-        publication = publish.Publication(
-            self.workspace,
-            published,
-            release_facts.of(self.workspace, self._ledger, self._rules.policies, self.report.as_of),
-            budgets,
-        )
+        facts = release_facts.of(self.workspace, self._ledger, self._rules.policies, self.report.as_of)
+        publication = publish.Publication(self.workspace, published, facts, budgets)
         try:
             publication.build(tenants, verdict.withheld, self._progress)
             self.report.published = publication.publish()

@@ -17,10 +17,10 @@ from quorum import (
     release,
     rules,
 )
-from quorum.budget import WINDOWS, BudgetExhausted, Cost, Slot, is_nearly_spent, label, next_start, total
+from quorum.budget import DAYS, WINDOWS, BudgetExhausted, Cost, Slot, is_nearly_spent, label, next_start, total
 from quorum.errors import BadInput
 from quorum.ledger import Ledger
-from quorum.looks import DAYS, Look
+from quorum.looks import Look
 from quorum.measurement import Plan
 from quorum.policy import ATOM
 from quorum.runner import Dbt
@@ -62,14 +62,16 @@ def plan(workspace: Workspace, as_of: date) -> dict[str, Any]:
     }
 
 
-def of_look(workspace: Workspace, policies: rules.Policies, look: Look, as_of: date) -> dict[str, Any]:
+def of_look(
+    workspace: Workspace, policies: rules.Policies, look: Look, known: Mapping[str, Sequence[str]], as_of: date
+) -> dict[str, Any]:
     """Return what a period of a deeper look would cost and show, and why there is no room for what is due of it.
 
-    It comes after all that is in force, as in a run. Spends nothing.
+    It comes after all that is in force, as in a run; ``known`` are the keys by now. Spends nothing.
     """
     ledger = anchors.known_ledger(workspace)
     keys = public_keys.key_sets(workspace)
-    layout = look.layout(known_keys(workspace, policies))
+    layout = look.layout(known)
     length = timedelta(days=DAYS[look.period])
     one = release.Due(look, look.first, look.first + length, layout, Plan.of(look, layout), policies.version)
     due = release.due_releases(ledger, [*policies.specs, look], keys, as_of, policies.version)

@@ -32,6 +32,11 @@ def batch_rows() -> int:
     return int(os.environ.get("QUORUM_BATCH_ROWS", "1000000"))
 
 
+def today() -> date:
+    """Return the day by the wall clock, UTC: for what people did when. Everything else takes the as-of day."""
+    return datetime.now(UTC).date()
+
+
 def last_closed_day() -> date:
-    """Return yesterday, UTC. The only look at the wall clock; everything else takes the as-of day."""
-    return datetime.now(UTC).date() - timedelta(days=1)
+    """Return yesterday, UTC: the as-of day where none is told."""
+    return today() - timedelta(days=1)

@@ -32,6 +32,13 @@ def workspace(benchmarked_night: Night, tmp_path_factory: pytest.TempPathFactory
     return copy
 
 
+@pytest.mark.parametrize("command", [("approve", "1"), ("refuse", "1", "--why=no"), ASKED])
+def test_without_a_workspace_it_is_told_in_one_line(command: tuple[str, ...], tmp_path: Path) -> None:
+    told = worlds.quorum(Workspace(tmp_path / "nowhere"), *command, "--by=bo")
+    assert (told.exit_code, told.stdout) == (2, "")
+    assert told.stderr == f"quorum: no workspace at {tmp_path / 'nowhere'}: make one with `quorum init`\n"
+
+
 def test_one_that_has_no_room_is_not_approved(workspace: Workspace, tmp_path: Path) -> None:
     copy = worlds.copied(workspace, tmp_path / "workspace")
     too_much = ["0.006" if each == "0.005" else each for each in ASKED]
