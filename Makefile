@@ -31,6 +31,7 @@ bench: $(VENV)/installed
 	$(BIN)/python bench/redaction.py
 	$(BIN)/python bench/free_text.py
 	$(BIN)/python bench/release.py
+	$(BIN)/python bench/publish.py
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
