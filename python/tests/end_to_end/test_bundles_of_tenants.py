@@ -1,0 +1,123 @@
+"""The bundle that a tenant gets: its own rows of every mart, for who has its key and for nobody else."""
+
+import base64
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from cryptography.exceptions import InvalidTag
+
+from quorum import publish
+from quorum.encryption import load_encryption
+from quorum.keyring import TenantKeys
+from quorum.marts import METRIC_CATALOG, Published, Relation
+from quorum.pages import sealing
+from quorum.runner import Dbt
+from quorum.workspace import Workspace
+from tests.end_to_end import published, worlds
+from tests.end_to_end.conftest import Night
+from tests.html_text import sealed
+
+BUNDLED = f"select * from {METRIC_CATALOG} where mart like 'mart_tenant_%' order by all"
+
+
+@pytest.fixture(scope="module")
+def workspace(benchmarked_night: Night) -> Workspace:
+    return benchmarked_night.workspace
+
+
+@pytest.fixture(scope="module")
+def release(workspace: Workspace) -> Path:
+    return published.release(workspace)
+
+
+@pytest.fixture(scope="module")
+def bundles(workspace: Workspace) -> dict[Path, TenantKeys]:
+    return published.bundles(workspace)
+
+
+@pytest.fixture(scope="module")
+def marts(workspace: Workspace) -> tuple[Relation, ...]:
+    """What each tenant gets."""
+    return Published.of(Dbt(workspace).manifest()).of_tenants
+
+
+def test_each_holds_the_rows_of_its_tenant(
+    workspace: Workspace, bundles: Mapping[Path, TenantKeys], marts: tuple[Relation, ...]
+) -> None:
+    """Of every mart, though only the benchmarks' figures are not explained in it."""
+    rows: dict[str, dict[str, list[Any]]] = {mart.name: defaultdict(list) for mart in marts}
+    for mart, of_tenant in rows.items():
+        for row in worlds.fetch(workspace, "tenant", f"select * from {mart} order by all"):
+            of_tenant[row[0]].append(row)
+    metrics = worlds.fetch(workspace, "tenant", BUNDLED)
+    for bundle, keys in bundles.items():
+        contents = publish.manifest(bundle.parent)["relations"]
+        with published.opened(bundle, keys.bundle_key) as connection:
+            tables = connection.sql("select table_name from duckdb_tables() order by all").fetchall()
+            assert [name for (name,) in tables] == sorted(contents) == sorted([METRIC_CATALOG, *rows])
+            for mart, of_tenant in rows.items():
+                found = connection.sql(f"select * from {mart} order by all").fetchall()
+                assert found == of_tenant.pop(keys.tenant_key, [])
+                assert contents[mart]["rows"] == len(found)
+            assert connection.sql(BUNDLED).fetchall() == metrics
+    assert not any(rows.values())
+
+
+def test_the_key_that_is_handed_over_opens_it(workspace: Workspace) -> None:
+    handed = worlds.quorum(workspace, "keys", "--tenant", "acme-001", "--json")
+    found = json.loads(handed.stdout)
+    with published.opened(Path(found["bundle"]), base64.b64decode(found["bundle_key"])) as connection:
+        assert connection.sql("select distinct tenant_key from mart_tenant_daily").fetchall() == [
+            (found["tenant_key"],)
+        ]
+
+
+def test_no_key_of_another_tenant_opens_it(bundles: Mapping[Path, TenantKeys]) -> None:
+    """Of twenty tenants, each of the 380 wrong keys: neither the file nor what is sealed in the page beside it."""
+    of_twenty = list(bundles.items())[:20]
+    refused = 0
+    with duckdb.connect() as connection:
+        load_encryption(connection)
+        for bundle, own in of_twenty:
+            seal = sealed(bundle.with_name(publish.PAGE).read_bytes())
+            for _, keys in of_twenty:
+                key = base64.b64encode(keys.bundle_key).decode()
+                statement = f"attach '{bundle}' as bundle (read_only, encryption_key '{key}')"
+                if keys is own:
+                    connection.execute(statement)
+                    connection.execute("detach bundle")
+                    assert sealing.opened(seal, key)
+                    continue
+                with pytest.raises(duckdb.InvalidInputException, match="Wrong encryption key"):
+                    connection.execute(statement)
+                with pytest.raises(InvalidTag):
+                    sealing.opened(seal, key)
+                refused += 1
+    assert refused == 380
+
+
+def test_nothing_else_opens_it(bundles: Mapping[Path, TenantKeys]) -> None:
+    bundle, own = next(iter(bundles.items()))
+    for key in (own.pseudonym_key, bytes(32)):
+        with pytest.raises(duckdb.Error), published.opened(bundle, key):
+            pass
+    with pytest.raises(duckdb.Error), duckdb.connect(bundle, read_only=True):
+        pass
+
+
+def test_its_bytes_say_nothing(bundles: Mapping[Path, TenantKeys], tmp_path: Path) -> None:
+    for bundle, keys in list(bundles.items())[:5]:
+        plain = tmp_path / bundle.parent.name
+        with published.opened(bundle, keys.bundle_key) as connection:
+            connection.execute(f"attach '{plain}' as plain")
+            connection.execute("copy from database bundle to plain")
+            connection.execute("detach plain")
+        words = [b"mart_tenant_daily", b"weekly_active_users", b"Distinct persons", keys.tenant_key.encode()]
+        assert all(word in plain.read_bytes() for word in words), "they can be found where nothing is encrypted"
+        words += [keys.bundle_key, base64.b64encode(keys.bundle_key)]
+        assert not [word for word in words if word in bundle.read_bytes()]
