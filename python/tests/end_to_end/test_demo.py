@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -14,11 +13,9 @@ from typing import Any
 
 import pytest
 
-from quorum.settings import project_directory
 from quorum.workspace import Workspace
 from tests.end_to_end import worlds
-from tests.end_to_end.conftest import Night
-from tests.end_to_end.worlds import LAST_DAY, copied, fetch
+from tests.end_to_end.worlds import LAST_DAY, fetch
 
 TENANT_CAP = 50
 # The weeks of the demo, and how many of its intervals have to hold the truth, if 95 % do, but once in a million runs.
@@ -115,29 +112,9 @@ def test_the_same_night_again_costs_nothing(demo: Demo) -> None:
         return (workspace.published / "current").resolve(), json.loads(ledger.stdout)["usage"]
 
     before = state()
-    again = quorum("run", "--workspace", str(workspace.root), "--as-of", str(LAST_DAY))
-    assert again.returncode == 0, again.stderr
+    again = worlds.quorum(workspace, "run", "--as-of", str(LAST_DAY))
+    assert again.exit_code == 0, again.output
     assert state() == before
     assert "nothing is due" in worlds.quorum(workspace, "plan", "--as-of", str(LAST_DAY)).stdout
     verified = worlds.quorum(workspace, "verify", "--json")
     assert json.loads(verified.stdout)["published_files"] == 6 + 3 * 150
-
-
-def test_dbt_works_by_hand(simulated_night: Night, tmp_path: Path) -> None:
-    """Plain ``dbt build``, unit tests included, over the workspace that a run has made; it changes nothing."""
-    workspace = copied(simulated_night.workspace, tmp_path / "workspace")
-    counts = "select (select count(*) from int_events), (select sum(events) from mart_tenant_daily)"
-    before = fetch(workspace, "tenant", counts)
-    # fmt: off
-    built = subprocess.run(
-        [
-            Path(sys.executable).with_name("dbt"), "build", "--profiles-dir", "profiles",
-            "--target-path", tmp_path / "target", "--log-path", tmp_path / "logs",
-        ],
-        cwd=project_directory(), env={**os.environ, "QUORUM_WORKSPACE": str(workspace.root)},
-        capture_output=True, text=True, check=False,
-    )
-    # fmt: on
-    assert built.returncode == 0, built.stdout
-    assert "unit tests" in built.stdout
-    assert fetch(workspace, "tenant", counts) == before
