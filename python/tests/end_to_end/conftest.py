@@ -73,8 +73,12 @@ def in_batches(tenants: list[History], tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(scope="session")
 def at_once(in_batches: Night, tmp_path_factory: pytest.TempPathFactory) -> Night:
     """The same files in one night."""
-    workspace = worlds.sibling(in_batches.workspace, tmp_path_factory.mktemp("at_once"))
-    return Night(workspace, worlds.build(workspace, tested=True))
+
+    def make(root: Path) -> Night:
+        workspace = worlds.sibling(in_batches.workspace, root)
+        return Night(workspace, worlds.build(workspace, tested=True))
+
+    return shared("at_once", tmp_path_factory, make)
 
 
 @pytest.fixture(scope="session")

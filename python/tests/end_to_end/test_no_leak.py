@@ -71,13 +71,13 @@ class Planted:
             (outside / folder).mkdir(parents=True)
         environment |= {"HOME": f"{outside}/home", "TMPDIR": f"{outside}/temporary"}
         environment |= {"QUORUM_WORKSPACE": str(self.workspace.root)}
-        with (outside / "stdout").open("wb") as stdout, (outside / "stderr").open("wb") as stderr:
+        with (outside / "stdout").open("wb") as to_stdout, (outside / "stderr").open("wb") as to_stderr:
             running = subprocess.Popen(
                 [Path(sys.executable).with_name(command[0]), *command[1:]],
                 cwd=outside / "cwd",
                 env=os.environ | environment,
-                stdout=stdout,
-                stderr=stderr,
+                stdout=to_stdout,
+                stderr=to_stderr,
             )
             while after and running.poll() is None and after not in (outside / "stderr").read_text():
                 time.sleep(0.05)
@@ -85,7 +85,8 @@ class Planted:
                 running.kill()
             running.wait()
         found = leaks(self.canaries | self.secrets, places(self.root, bundle_keys(self.workspace)))
-        return Night(running.returncode, *((outside / said).read_text() for said in ("stdout", "stderr")), found)
+        stdout, stderr = ((outside / said).read_text() for said in ("stdout", "stderr"))
+        return Night(running.returncode, stdout, stderr, found)
 
 
 @pytest.fixture(scope="module")
