@@ -128,6 +128,8 @@ class _Mirror:
                     self._state.swapped(self._layout, self._policy)
                     mirror_check.check(self._connection, self._layout)
                 return
+            except psycopg.errors.OutOfMemory:
+                raise mirror_views.too_few_locks(self._connection, self._layout) from None
             except mirror_views.Held as held:
                 if time.monotonic() > end:
                     raise

@@ -1,5 +1,6 @@
 """The swap: views that readers know by name, pointed to the tables of another release, all in one transaction."""
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
@@ -13,6 +14,8 @@ from quorum.mirror_source import Table
 from quorum.postgres import Connection, statement
 
 _SOON_SECONDS = 0.5
+# of a view: its own, that of its table and that of its comments; of a place: of its two schemas and its role
+_LOCKS = 3
 
 Definitions = Mapping[str, Sequence[Table]]  # the relations of each place, by the schema of its tables
 Comments = dict[tuple[str, str], str]  # by relation and column; the relation's own has no column
@@ -66,6 +69,17 @@ def hold(connection: Connection, views: Sequence[tuple[str, str]], patience: flo
             connection.execute(statement("lock table {view} in access exclusive mode", view=view))
         except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
             raise Held(place) from None
+
+
+def too_few_locks(connection: Connection, layout: Layout) -> QuorumError:
+    """Return what to tell where the server has no room for the locks of a swap, and how much room it needs."""
+    locks = _LOCKS * sum(1 + len(place.seen) for place in layout.places)
+    [(sessions,)] = postgres.rows(connection, "select current_setting('max_connections')::int")
+    each = 64 * math.ceil(locks / sessions / 64)
+    return QuorumError(
+        f"the mirror in PostgreSQL stays as it was: readers of {len(layout.tenants):,} tenants are moved at once, "
+        f"which takes {locks:,} locks: set max_locks_per_transaction = {each}, restart the server and run again"
+    )
 
 
 def changes(

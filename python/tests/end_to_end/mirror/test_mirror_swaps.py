@@ -276,6 +276,23 @@ def test_who_holds_a_transaction_keeps_the_release_and_the_next_run_moves_on(
     assert (shown(mirror), (mirror.workspace.published / "current").resolve().name) == (201, release)
 
 
+def test_a_server_without_room_for_the_locks_says_how_much_it_needs(mirror: Mirror) -> None:
+    """As with a thousand tenants and the server's defaults; here others hold what there is, but for a hundred."""
+    release = numbered(mirror, 300)
+    with psycopg.connect(mirror.server.url(mirror.database), autocommit=True) as others:
+        with pytest.raises(psycopg.errors.OutOfMemory):
+            others.execute("select pg_advisory_lock(n) from generate_series(1, 1000000) as numbers (n)")
+        others.execute("select pg_advisory_unlock(n) from generate_series(1, 100) as numbers (n)")
+        with pytest.raises(
+            QuorumError, match=r"4 tenants are moved at once.* locks: set max_locks_per_transaction = 64"
+        ):
+            mirror.bring()
+    assert shown(mirror) != 300
+    with mock.patch.object(mirror_fill, "fill", side_effect=AssertionError):
+        assert mirror.bring()["moved"], "and it was filled already"
+    assert (shown(mirror), (mirror.workspace.published / "current").resolve().name) == (300, release)
+
+
 def test_columns_that_change_change_for_readers_too(mirror: Mirror) -> None:
     changes = [
         "alter table held.mart_tenant_daily drop column sessions",
