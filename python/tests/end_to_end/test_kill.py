@@ -173,7 +173,7 @@ def test_killed_twenty_times(killed: Nights, undisturbed: Undisturbed, tmp_path:
         if step == steps[1]:
             assert run(killed, workspace, only_publishes=True, dies_at=SWEEPS) == -signal.SIGKILL
     assert link(workspace) != link(undisturbed.before), "the last had moved readers"
-    assert worlds.run(workspace, SECOND_NIGHT).published is None
+    assert worlds.run(workspace, SECOND_NIGHT, tested=True).published is None
     assert_made_good(workspace, undisturbed)
 
 
