@@ -16,8 +16,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-import duckdb
-
 from quorum import bundles, nightly, warehouse
 from quorum.keyring import Keyring
 from quorum.marts import Published
@@ -64,8 +62,7 @@ def exported(workspace: Workspace, folder: Path) -> tuple[float, int]:
 
 def send_a_line(workspace: Workspace, shape: Shape, share: float) -> None:
     """Land an event of a new user, of some tenants: their figures change, and nobody else's."""
-    registry = duckdb.sql(f"select distinct tenant_id from read_csv('{workspace.registry / 'tenants.csv'}')")
-    tenants = sorted(tenant for (tenant,) in registry.fetchall() if tenant != "*")
+    tenants = sorted(Keyring.open(workspace.keyring).tenants().keys() - {"*"})
     at = f"{shape.last_day - timedelta(days=1)}T12:00:00Z"
     lines = [
         {"tenant_id": tenant, "event_id": f"late {tenant}", "event_name": "login", "user_id": "late", "occurred_at": at}

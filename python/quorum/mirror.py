@@ -128,7 +128,9 @@ class _Mirror:
                     self._state.swapped(self._layout, self._policy)
                     mirror_check.check(self._connection, self._layout)
                 return
-            except psycopg.errors.OutOfMemory:
+            except psycopg.errors.OutOfMemory as error:
+                if mirror_views.LOCKS_SETTING not in (error.diag.message_hint or ""):  # it is of memory itself
+                    raise
                 raise mirror_views.too_few_locks(self._connection, self._layout) from None
             except mirror_views.Held as held:
                 if time.monotonic() > end:

@@ -16,6 +16,7 @@ from quorum.postgres import Connection, statement
 _SOON_SECONDS = 0.5
 # of a view: its own, that of its table and that of its comments; of a place: of its two schemas and its role
 _LOCKS = 3
+LOCKS_SETTING = "max_locks_per_transaction"
 
 Definitions = Mapping[str, Sequence[Table]]  # the relations of each place, by the schema of its tables
 Comments = dict[tuple[str, str], str]  # by relation and column; the relation's own has no column
@@ -72,13 +73,15 @@ def hold(connection: Connection, views: Sequence[tuple[str, str]], patience: flo
 
 
 def too_few_locks(connection: Connection, layout: Layout) -> QuorumError:
-    """Return what to tell where the server has no room for the locks of a swap, and how much room it needs."""
+    """Return what to tell where the server has no room for the locks of a swap: to add as much room as they take."""
     locks = _LOCKS * sum(1 + len(place.seen) for place in layout.places)
-    [(sessions,)] = postgres.rows(connection, "select current_setting('max_connections')::int")
-    each = 64 * math.ceil(locks / sessions / 64)
+    [(sessions, now)] = postgres.rows(
+        connection, f"select current_setting('max_connections')::int, current_setting('{LOCKS_SETTING}')::int"
+    )
     return QuorumError(
         f"the mirror in PostgreSQL stays as it was: readers of {len(layout.tenants):,} tenants are moved at once, "
-        f"which takes {locks:,} locks: set max_locks_per_transaction = {each}, restart the server and run again"
+        f"which takes {locks:,} locks: set {LOCKS_SETTING} = {64 * math.ceil((now + locks / sessions) / 64)}, "
+        "restart the server and run again"
     )
 
 

@@ -204,8 +204,8 @@ class _Night:
         """Answer the private releases that are due, within their budgets."""
         given = self._answers()
         self._check(given)  # what a night that was killed has answered
-        # before the first file there is nothing to ask about, and an answer would stand for good
         self.report.outcomes = []
+        # before the first file there is nothing to ask about, and an answer would stand for good
         for due in release.rounds(self._due() if self.report.rows["files"] else []):
             self._progress(f"measuring {len(due)} private releases")
             release_control.write(self.workspace, due, given)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -13,9 +14,11 @@ from typing import Any
 
 import pytest
 
+from quorum.settings import project_directory
 from quorum.workspace import Workspace
 from tests.end_to_end import worlds
-from tests.end_to_end.worlds import LAST_DAY, fetch
+from tests.end_to_end.conftest import Night
+from tests.end_to_end.worlds import LAST_DAY, copied, fetch
 
 TENANT_CAP = 50
 # The weeks of the demo, and how many of its intervals have to hold the truth, if 95 % do, but once in a million runs.
@@ -118,3 +121,23 @@ def test_the_same_night_again_costs_nothing(demo: Demo) -> None:
     assert "nothing is due" in worlds.quorum(workspace, "plan", "--as-of", str(LAST_DAY)).stdout
     verified = worlds.quorum(workspace, "verify", "--json")
     assert json.loads(verified.stdout)["published_files"] == 6 + 3 * 150
+
+
+def test_dbt_by_hand_changes_nothing(simulated_night: Night, tmp_path: Path) -> None:
+    """Plain ``dbt build`` over the workspace that a run has made; with its tests, `test_no_leak` does it."""
+    workspace = copied(simulated_night.workspace, tmp_path / "workspace")
+    counts = "select (select count(*) from int_events), (select sum(events) from mart_tenant_daily)"
+    before = fetch(workspace, "tenant", counts)
+    # fmt: off
+    built = subprocess.run(
+        [
+            Path(sys.executable).with_name("dbt"), "build", "--profiles-dir", "profiles",
+            "--exclude-resource-type", "test", "--exclude-resource-type", "unit_test",
+            "--target-path", tmp_path / "target", "--log-path", tmp_path / "logs",
+        ],
+        cwd=project_directory(), env={**os.environ, "QUORUM_WORKSPACE": str(workspace.root)},
+        capture_output=True, text=True, check=False,
+    )
+    # fmt: on
+    assert built.returncode == 0, built.stdout
+    assert fetch(workspace, "tenant", counts) == before

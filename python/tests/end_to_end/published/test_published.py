@@ -14,33 +14,11 @@ import pytest
 from quorum import publish
 from quorum.keyring import TenantKeys
 from quorum.ledger import Ledger
-from quorum.marts import METRIC_CATALOG, Published, Relation
-from quorum.runner import Dbt
+from quorum.marts import METRIC_CATALOG, Relation
 from quorum.workspace import Workspace
-from tests.end_to_end import published, worlds
-from tests.end_to_end.conftest import Night
+from tests.end_to_end import worlds
 from tests.end_to_end.histories import event
-
-
-@pytest.fixture(scope="module")
-def workspace(benchmarked_night: Night) -> Workspace:
-    return benchmarked_night.workspace
-
-
-@pytest.fixture(scope="module")
-def release(workspace: Workspace) -> Path:
-    return published.release(workspace)
-
-
-@pytest.fixture(scope="module")
-def bundles(workspace: Workspace) -> dict[Path, TenantKeys]:
-    return published.bundles(workspace)
-
-
-@pytest.fixture(scope="module")
-def marts(workspace: Workspace) -> tuple[Relation, ...]:
-    """What each tenant gets."""
-    return Published.of(Dbt(workspace).manifest()).of_tenants
+from tests.end_to_end.published import releases
 
 
 def test_it_holds_what_it_should_and_nothing_more(
@@ -49,7 +27,7 @@ def test_it_holds_what_it_should_and_nothing_more(
     cross_tenant = (
         "benchmarks.duckdb",
         "index.html",
-        *(f"{mart}.parquet" for mart in published.BENCHMARKS),
+        *(f"{mart}.parquet" for mart in releases.BENCHMARKS),
         "manifest.json",
     )
     expected = {workspace.published / "current"} | {release / "cross_tenant" / name for name in cross_tenant}
@@ -88,10 +66,10 @@ def test_every_column_explains_itself(
     bundle, keys = next(iter(bundles.items()))
     with duckdb.connect(release / "cross_tenant" / "benchmarks.duckdb", read_only=True) as connection:
         benchmarks = connection.execute(comments).fetchall()
-    with published.opened(bundle, keys.bundle_key) as connection:
+    with releases.opened(bundle, keys.bundle_key) as connection:
         exact = connection.execute(comments).fetchall()
         metrics = connection.execute(f"select * from {METRIC_CATALOG} limit 1").fetchall()
-    parquets = [release / "cross_tenant" / f"{mart}.parquet" for mart in published.BENCHMARKS]
+    parquets = [release / "cross_tenant" / f"{mart}.parquet" for mart in releases.BENCHMARKS]
     assert len(benchmarks) == sum(1 + len(pd.read_parquet(parquet).columns) for parquet in parquets)
     assert len(exact) == sum(1 + len(mart.columns) for mart in marts) + 1 + len(metrics[0])
     assert not [name for name, comment in benchmarks + exact if not comment]
@@ -140,7 +118,7 @@ def test_verify_sees_harm(workspace: Workspace, tmp_path: Path, place: str, harm
     sound = worlds.quorum(copy, "verify", "--json")
     assert json.loads(sound.stdout)["published_files"] == 6 + 3 * 44
 
-    folder = published.release(copy)
+    folder = releases.release(copy)
     file = sorted(folder.glob(place))[-1]
     harm(file)
     found = worlds.quorum(copy, "verify")

@@ -7,33 +7,22 @@ from pathlib import Path
 
 import duckdb
 import pandas as pd
-import pytest
 
 from quorum import publish
 from quorum.keyring import Keyring
 from quorum.ledger import Ledger
 from quorum.policy import MAX_DELTA, MAX_RHO
 from quorum.workspace import Workspace
-from tests.end_to_end import published, worlds
-from tests.end_to_end.conftest import Night
+from tests.end_to_end import worlds
+from tests.end_to_end.published import releases
 
 WEEKS = [date(2026, 3, 2) + timedelta(days=7 * week) for week in range(4)]
 
 
-@pytest.fixture(scope="module")
-def workspace(benchmarked_night: Night) -> Workspace:
-    return benchmarked_night.workspace
-
-
-@pytest.fixture(scope="module")
-def release(workspace: Workspace) -> Path:
-    return published.release(workspace)
-
-
 def test_parquet_and_duckdb_hold_the_rows_of_the_mart(workspace: Workspace, release: Path) -> None:
     with duckdb.connect(release / "cross_tenant" / "benchmarks.duckdb", read_only=True) as connection:
-        assert connection.sql("show tables").fetchall() == [(mart,) for mart in published.BENCHMARKS]
-        for mart in published.BENCHMARKS:
+        assert connection.sql("show tables").fetchall() == [(mart,) for mart in releases.BENCHMARKS]
+        for mart in releases.BENCHMARKS:
             query = f"select * from {mart} order by all"
             rows = connection.sql(query)
             assert rows.fetchall() == worlds.fetch(workspace, "released", query)
@@ -50,7 +39,7 @@ def test_one_mart_is_a_view_of_the_other(release: Path) -> None:
     rows = rows[rows.metric == "adoption"].rename(columns={"metric_key": "feature", "estimate": "adoption_share"})
     keys = ["period_start", "cohort_level", "cohort_key", "feature", "status", "adoption_share"]
     whole, view = (
-        frame[keys].sort_values(keys[:4]).reset_index(drop=True) for frame in (rows, published.features(release))
+        frame[keys].sort_values(keys[:4]).reset_index(drop=True) for frame in (rows, releases.features(release))
     )
     pd.testing.assert_frame_equal(whole, view)
 
@@ -62,7 +51,7 @@ def test_the_whole_keyset_is_there(release: Path) -> None:
     cohorts = [("atom", "retail/eu/*"), ("atom", "media/us/small"), ("all", "*/*/*")]
     cohorts += [("industry", "retail/*/*"), ("industry", "media/*/*")]
     keys = ["period_start", "cohort_level", "cohort_key", "feature"]
-    rows = published.features(release)
+    rows = releases.features(release)
     found = list(rows[keys].itertuples(index=False, name=None))
     assert sorted(found) == sorted(
         (week, *cohort, feature) for week in WEEKS for cohort in cohorts for feature in features
@@ -70,7 +59,7 @@ def test_the_whole_keyset_is_there(release: Path) -> None:
 
 
 def test_what_is_withheld_is_empty(release: Path) -> None:
-    rows = published.features(release)
+    rows = releases.features(release)
     expected = {"retail/eu/*": "released", "retail/*/*": "released", "*/*/*": "released"}
     expected |= {"media/us/small": "imprecise", "media/*/*": "imprecise"}
     of_last_week = rows[rows.period_start == WEEKS[-1]]
@@ -82,7 +71,7 @@ def test_what_is_withheld_is_empty(release: Path) -> None:
 
 
 def test_each_row_says_what_it_is(release: Path) -> None:
-    rows = published.features(release)
+    rows = releases.features(release)
     stated = ["unit", "mechanism", "estimand", "rho", "epsilon", "delta"]
     assert rows[[*stated, "tolerance_points", "policy_version", "answer_id"]].notna().all(axis=None)
     assert rows.rho.between(0, float(MAX_RHO["week"]), inclusive="right").all()

@@ -10,7 +10,8 @@ import pytest
 from quorum.audit import AuditLog
 from quorum.ledger import Ledger
 from quorum.workspace import Workspace
-from tests.end_to_end import published, worlds
+from tests.end_to_end import worlds
+from tests.end_to_end.published import releases
 
 WEEKS = [date(2026, 3, 2) + timedelta(days=7 * week) for week in range(4)]
 # what each release asks of a week's budget, in the order in which they are answered
@@ -42,7 +43,7 @@ def test_what_it_has_no_room_for_is_refused_and_costs_nothing(nights: tuple[Work
     assert [(charge.slot.start, charge.slot.release, charge.cost.rho) for charge in charges] == [
         (week, release, Decimal(rho)) for week in WEEKS[:2] for release, rho in COSTS.items()
     ]
-    rows = published.features(published.release(poor))
+    rows = releases.features(releases.release(poor))
     assert set(zip(rows.period_start, rows.status, strict=True)) == {
         *((week, "ineligible") for week in WEEKS[:2]),
         *((week, "budget") for week in WEEKS[2:]),

@@ -14,36 +14,14 @@ from cryptography.exceptions import InvalidTag
 from quorum import publish
 from quorum.encryption import load_encryption
 from quorum.keyring import TenantKeys
-from quorum.marts import METRIC_CATALOG, Published, Relation
+from quorum.marts import METRIC_CATALOG, Relation
 from quorum.pages import sealing
-from quorum.runner import Dbt
 from quorum.workspace import Workspace
-from tests.end_to_end import published, worlds
-from tests.end_to_end.conftest import Night
+from tests.end_to_end import worlds
+from tests.end_to_end.published import releases
 from tests.html_text import sealed
 
 BUNDLED = f"select * from {METRIC_CATALOG} where mart like 'mart_tenant_%' order by all"
-
-
-@pytest.fixture(scope="module")
-def workspace(benchmarked_night: Night) -> Workspace:
-    return benchmarked_night.workspace
-
-
-@pytest.fixture(scope="module")
-def release(workspace: Workspace) -> Path:
-    return published.release(workspace)
-
-
-@pytest.fixture(scope="module")
-def bundles(workspace: Workspace) -> dict[Path, TenantKeys]:
-    return published.bundles(workspace)
-
-
-@pytest.fixture(scope="module")
-def marts(workspace: Workspace) -> tuple[Relation, ...]:
-    """What each tenant gets."""
-    return Published.of(Dbt(workspace).manifest()).of_tenants
 
 
 def test_each_holds_the_rows_of_its_tenant(
@@ -57,7 +35,7 @@ def test_each_holds_the_rows_of_its_tenant(
     metrics = worlds.fetch(workspace, "tenant", BUNDLED)
     for bundle, keys in bundles.items():
         contents = publish.manifest(bundle.parent)["relations"]
-        with published.opened(bundle, keys.bundle_key) as connection:
+        with releases.opened(bundle, keys.bundle_key) as connection:
             tables = connection.sql("select table_name from duckdb_tables() order by all").fetchall()
             assert [name for (name,) in tables] == sorted(contents) == sorted([METRIC_CATALOG, *rows])
             for mart, of_tenant in rows.items():
@@ -71,7 +49,7 @@ def test_each_holds_the_rows_of_its_tenant(
 def test_the_key_that_is_handed_over_opens_it(workspace: Workspace) -> None:
     handed = worlds.quorum(workspace, "keys", "--tenant", "acme-001", "--json")
     found = json.loads(handed.stdout)
-    with published.opened(Path(found["bundle"]), base64.b64decode(found["bundle_key"])) as connection:
+    with releases.opened(Path(found["bundle"]), base64.b64decode(found["bundle_key"])) as connection:
         assert connection.sql("select distinct tenant_key from mart_tenant_daily").fetchall() == [
             (found["tenant_key"],)
         ]
@@ -104,7 +82,7 @@ def test_no_key_of_another_tenant_opens_it(bundles: Mapping[Path, TenantKeys]) -
 def test_nothing_else_opens_it(bundles: Mapping[Path, TenantKeys]) -> None:
     bundle, own = next(iter(bundles.items()))
     for key in (own.pseudonym_key, bytes(32)):
-        with pytest.raises(duckdb.Error), published.opened(bundle, key):
+        with pytest.raises(duckdb.Error), releases.opened(bundle, key):
             pass
     with pytest.raises(duckdb.Error), duckdb.connect(bundle, read_only=True):
         pass
@@ -113,7 +91,7 @@ def test_nothing_else_opens_it(bundles: Mapping[Path, TenantKeys]) -> None:
 def test_its_bytes_say_nothing(bundles: Mapping[Path, TenantKeys], tmp_path: Path) -> None:
     for bundle, keys in list(bundles.items())[:5]:
         plain = tmp_path / bundle.parent.name
-        with published.opened(bundle, keys.bundle_key) as connection:
+        with releases.opened(bundle, keys.bundle_key) as connection:
             connection.execute(f"attach '{plain}' as plain")
             connection.execute("copy from database bundle to plain")
             connection.execute("detach plain")
