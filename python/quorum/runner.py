@@ -77,9 +77,12 @@ class Dbt:
             "--log-level", "none", "--log-level-file", "none", "--no-use-colors", "--no-write-json",
         ]
         # fmt: on
+        manifest = _parsed.get(project)
+        if manifest:
+            _forget_what_was_compiled(manifest)
         try:
             with self._log() as log:
-                outcome = dbtRunner(_parsed.get(project), [log]).invoke([command, *arguments, *shared])
+                outcome = dbtRunner(manifest, [log]).invoke([command, *arguments, *shared])
         finally:
             _close_database()
         if outcome.success:
@@ -136,6 +139,13 @@ def _out_of_the_collectors_way() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+def _forget_what_was_compiled(manifest: "Manifest") -> None:
+    """Let dbt put ephemeral models into those that refer to them once more: it does so once in a manifest's life."""
+    for node in manifest.nodes.values():
+        if getattr(node, "extra_ctes_injected", False):
+            node.extra_ctes_injected, node.extra_ctes = False, []
 
 
 def _close_database() -> None:
