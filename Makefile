@@ -4,23 +4,30 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo-workspace
 
-.PHONY: demo test lint soak bench clean
+.PHONY: demo test lint style types sql soak bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
 	rm -rf $(DEMO)
 	$(BIN)/quorum demo --workspace $(DEMO)
 
-test: lint
+test: $(VENV)/installed
+	$(MAKE) --jobs=2 --output-sync lint
 	$(BIN)/pytest -m "not soak" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 soak: $(VENV)/installed
 	$(BIN)/pytest -m soak
 
-lint: $(VENV)/installed
+lint: style types sql
+
+style: $(VENV)/installed
 	$(BIN)/ruff check python bench
 	$(BIN)/ruff format --check python bench
+
+types: $(VENV)/installed
 	$(BIN)/mypy
+
+sql: $(VENV)/installed
 	mkdir -p target/lint/warehouse target/lint/restricted
 	QUORUM_WORKSPACE=target/lint $(BIN)/sqlfluff lint models tests --processes 2 --disable-progress-bar
 

@@ -18,18 +18,9 @@ gc.set_threshold(100_000, 20, 20)
 
 # The files that take longest, in that order: where two processes share the work, both end at about the same time.
 LONGEST = (
-    *("demo", "kill", "nightly", "real_inputs", "key_epochs", "no_leak", "sensitivity", "erasure"),
-    *(
-        "backfill",
-        "budget_nights",
-        "benchmarks",
-        "quotas",
-        "schema_drift",
-        "product_nights",
-        "bad_input",
-        "funnels",
-        "hostile_text",
-    ),
+    *("demo", "no_leak", "real_inputs", "erasure", "key_epochs", "nightly", "kill", "product_nights", "gate"),
+    *("benchmarks", "tenant_erasure", "rollback", "backfill", "new_release", "quotas", "bad_input", "planted_bugs"),
+    *("exact_side_channels", "batch_guards", "hostile_text", "sensitivity_over_weeks", "budget_nights", "sensitivity"),
 )
 
 

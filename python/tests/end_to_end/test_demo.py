@@ -107,6 +107,12 @@ def test_it_says_what_happened_and_what_to_open(demo: Demo) -> None:
     assert len(demo.said.splitlines()) < 45
 
 
+def test_what_is_published_is_whole(demo: Demo) -> None:
+    verified = worlds.quorum(demo.workspace, "verify", "--json")
+    assert json.loads(verified.stdout)["published_files"] == 6 + 3 * 150
+
+
+@pytest.mark.soak
 def test_the_same_night_again_costs_nothing(demo: Demo) -> None:
     workspace = demo.workspace
 
@@ -119,10 +125,9 @@ def test_the_same_night_again_costs_nothing(demo: Demo) -> None:
     assert again.exit_code == 0, again.output
     assert state() == before
     assert "nothing is due" in worlds.quorum(workspace, "plan", "--as-of", str(LAST_DAY)).stdout
-    verified = worlds.quorum(workspace, "verify", "--json")
-    assert json.loads(verified.stdout)["published_files"] == 6 + 3 * 150
 
 
+@pytest.mark.soak
 def test_dbt_by_hand_changes_nothing(simulated_night: Night, tmp_path: Path) -> None:
     """Plain ``dbt build`` over the workspace that a run has made; with its tests, `test_no_leak` does it."""
     workspace = copied(simulated_night.workspace, tmp_path / "workspace")

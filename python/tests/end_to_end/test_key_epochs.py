@@ -32,7 +32,7 @@ from tests.end_to_end.test_nightly import endings, relations
 QUOTA = 16  # rows of a tenant and day: the largest of a batch wait for another night
 TOKEN = re.compile(r"\b[0-9a-f]{32}\b")
 
-# Finishes a re-keying, and dies where it would call one function.
+# Finishes a re-keying, again and again, each time in a fork that dies where it would call one function.
 DIES_AT = """
 import os, signal, sys
 from pathlib import Path
@@ -40,9 +40,16 @@ from unittest import mock
 from quorum import rekey
 from quorum.keyring import Keyring
 from quorum.workspace import Workspace
-workspace = Workspace(Path(sys.argv[2]))
-with mock.patch(sys.argv[1], lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)):
-    rekey.finish(workspace, Keyring.open(workspace.keyring))
+workspace = Workspace(Path(sys.argv[1]))
+for point in sys.argv[2:]:
+    pid = os.fork()
+    if not pid:
+        try:
+            with mock.patch(point, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)):
+                rekey.finish(workspace, Keyring.open(workspace.keyring))
+        finally:
+            os._exit(1)
+    print(point, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 """
 # In the order of a re-keying, so that each gets further than the one before it.
 POINTS = (
@@ -111,9 +118,9 @@ def rotated(tenants: list[History], in_batches: Night, tmp_path_factory: pytest.
 
     land(tenants, workspace, 1)
     rotate(every[::2])  # while rows are deferred
-    for point in POINTS:
-        ended = subprocess.run([sys.executable, "-c", DIES_AT, point, str(workspace.root)], check=False)
-        assert ended.returncode == -signal.SIGKILL, point
+    dying = [sys.executable, "-c", DIES_AT, str(workspace.root), *POINTS]
+    ended = subprocess.run(dying, capture_output=True, text=True, check=True).stdout
+    assert ended.splitlines() == [f"{point} {-signal.SIGKILL}" for point in POINTS]
     with killed_at("quorum.landing_queue.commit"):
         build(workspace, 1)
     assert worlds.fetch(workspace, "restricted", "select count(*) from landing_batch") == [(1,)]

@@ -306,7 +306,7 @@ def landed(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     worlds.land(workspace, "lines.jsonl", (row for row, _ in LINES.values()))
     for tenant in ("acme", "globex", "globex%2Finitech"):
         worlds.land(workspace, f"tenant={tenant}/same.jsonl", FOLDER)
-    worlds.run(workspace)
+    worlds.answer(workspace)
     return workspace
 
 

@@ -37,7 +37,7 @@ class InBatches:
 
 @pytest.fixture(scope="module")
 def in_batches(product_night: Night, tmp_path_factory: pytest.TempPathFactory) -> InBatches:
-    """The files of that night in two nights of several batches, in no order; under its own funnels only at the end."""
+    """The files of that night in two, in no order, the first in batches; under its own funnels only at the end."""
     once = product_night.workspace
     workspace = worlds.sibling(once, tmp_path_factory.mktemp("in_batches") / "w", keep=lambda _file: False)
     declare_others(workspace)
@@ -45,8 +45,8 @@ def in_batches(product_night: Night, tmp_path_factory: pytest.TempPathFactory) -
     random.Random(5).shuffle(files)
     (workspace.landing / "quorum").mkdir()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("QUORUM_BATCH_ROWS", str(product_night.report.rows["read"] // 3))
-        for batch in range(2):
+        for batch, parts in enumerate((3, 1)):
+            patch.setenv("QUORUM_BATCH_ROWS", str(product_night.report.rows["read"] // parts))
             for file in files[batch::2]:
                 shutil.copy2(file, workspace.landing / "quorum")
             worlds.build(workspace)

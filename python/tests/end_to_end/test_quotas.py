@@ -50,7 +50,7 @@ def endings(report: nightly.Report) -> tuple[int, int]:
 
 
 def night(workspace: Workspace, number: int) -> nightly.Report:
-    return worlds.run(workspace, worlds.LAST_DAY + timedelta(days=number))
+    return worlds.answer(workspace, worlds.LAST_DAY + timedelta(days=number))
 
 
 def taken_in(workspace: Workspace, number: int) -> tuple[nightly.Report, list[release.Due]]:

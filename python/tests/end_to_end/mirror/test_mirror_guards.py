@@ -307,7 +307,7 @@ class TestARun:
             nights.append(night(*given, **options))
             return nights[-1]
 
-        with mock.patch.object(nightly, "run", kept):
+        with mock.patch.object(nightly, "run", kept), worlds.only_publishing():
             found = worlds.quorum(mirror.workspace, *arguments, mirror.url)
         assert found.exit_code == 0, found.stderr
         release = (mirror.workspace.published / "current").resolve().name
