@@ -67,9 +67,12 @@ class Access:
 
 
 def _rows(path: Path, name: str) -> tuple[Mapping[str, str], ...]:
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream)
-        rows = list(reader)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            rows = list(reader)
+    except (UnicodeDecodeError, csv.Error):
+        raise BadInput(f"{name} is no CSV in UTF-8") from None
     if tuple(reader.fieldnames or ()) != COLUMNS:
         raise BadInput(f"{name} line 1: expected the columns {','.join(COLUMNS)}")
     for number, row in enumerate(rows, start=2):

@@ -6,16 +6,17 @@ the operator holds both, too. A chain may be ahead of what is known of it, for a
 never behind. Whoever writes the head down that ``quorum run`` prints can tell even when all of it was put back.
 """
 
+import fcntl
 import json
 import os
 import re
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any
 
-from quorum import publish
+from quorum import release_folders
 from quorum.errors import BadInput, Refused
 from quorum.hash_chain import ChainedLog, Entry, check
 from quorum.ledger import Ledger
@@ -101,12 +102,13 @@ class Chains:
 
 def append(workspace: Workspace, kind: str, **facts: Any) -> Entry:
     """Append to the audit log, and let ``heads.json`` follow; never where it is not, or may not be, the log it knew."""
-    log, heads = ChainedLog(workspace.audit_log), _heads(workspace)
-    known = heads.get(AUDIT)
-    found = log.entry(known.entries) if known else None
-    entry = log.append(kind, **facts)
-    if (found and found.hash == known.head) if known else entry.seq == 1:
-        _write(workspace, heads | {AUDIT: Head.of(entry)})
+    with _alone(workspace):
+        log, heads = ChainedLog(workspace.audit_log), _heads(workspace)
+        known = heads.get(AUDIT)
+        found = log.entry(known.entries) if known else None
+        entry = log.append(kind, **facts)
+        if (found and found.hash == known.head) if known else entry.seq == 1:
+            _write(workspace, heads | {AUDIT: Head.of(entry)})
     return entry
 
 
@@ -136,13 +138,13 @@ def create_ledger(workspace: Workspace) -> Ledger:
 def known_ledger(workspace: Workspace) -> Ledger:
     """Open the ledger; raises Refused where it is missing, older, or another than this workspace has known."""
     ledger = Ledger.open(workspace.ledger_url)
-    publish.refuse_if_behind(workspace, ledger)
+    release_folders.refuse_if_behind(workspace, ledger)
     verify(workspace, ledger)
     return ledger
 
 
 def _had_ledger(workspace: Workspace) -> bool:
-    return publish.current(workspace) is not None or any(
+    return release_folders.current(workspace) is not None or any(
         entry.kind == "anchor" for entry in ChainedLog(workspace.audit_log).records()
     )
 
@@ -157,7 +159,8 @@ def tie(workspace: Workspace, ledger: Ledger) -> Head:
     """Let each chain know the other's head; return the one to write down, which speaks for both."""
     last = append(workspace, "anchor", **asdict(Head.of(ledger.entries()[-1])))
     newest = Head.of(ledger.append_head("anchor", asdict(Head.of(last))))
-    _write(workspace, {AUDIT: Head.of(last)} | _heads(workspace) | {LEDGER: newest})
+    with _alone(workspace):
+        _write(workspace, {AUDIT: Head.of(last)} | _heads(workspace) | {LEDGER: newest})
     return newest
 
 
@@ -196,8 +199,9 @@ def accept_loss(workspace: Workspace, ledger: Ledger) -> None:
     known = _by_manifests(workspace) + _by_ledger(chains.ledger) + _by_audit(chains.audit)
     chains.check([each for each in known if each.chain == LEDGER])
     most = max((each.head.entries for each in known if each.chain == AUDIT), default=0)
-    last = ChainedLog(workspace.audit_log).append("loss_accepted", known=most, found=len(chains.audit))
-    _write(workspace, {AUDIT: Head.of(last), LEDGER: Head.of(ledger.append_head("loss", asdict(Head.of(last))))})
+    with _alone(workspace):
+        last = ChainedLog(workspace.audit_log).append("loss_accepted", known=most, found=len(chains.audit))
+        _write(workspace, {AUDIT: Head.of(last), LEDGER: Head.of(ledger.append_head("loss", asdict(Head.of(last))))})
 
 
 def _audit(workspace: Workspace) -> list[Entry]:
@@ -237,6 +241,17 @@ def _heads(workspace: Workspace) -> dict[str, Head]:
         return {chain: Head(**head) for chain, head in json.loads(workspace.heads.read_text("utf-8")).items()}
     except (OSError, ValueError, TypeError, AttributeError):
         raise Refused(f"{workspace.heads} cannot be read: put the newest back") from None
+
+
+@contextmanager
+def _alone(workspace: Workspace) -> Iterator[None]:
+    """Keep log and heads together: a command that holds no workspace, as who hands a key over, appends beside a run."""
+    handle = os.open(workspace.restricted, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _write(workspace: Workspace, heads: dict[str, Head]) -> None:

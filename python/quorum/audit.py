@@ -118,6 +118,11 @@ class AuditLog:
         if not any(entry.facts["swap"] == facts["swap"] for entry in self.of("mirrored")):
             self.append("mirrored", **facts)
 
+    def erased_since(self, release: str | None) -> set[str]:
+        """Return the keys of the tenants of whom somebody was erased since a release was written down."""
+        made = max((each.seq for each in self.of("release_published") if each.facts["release"] == release), default=0)
+        return {each.facts["tenant"] for each in self.of("erasure") if each.seq > made}
+
     def refused(self, command: str, error: Refused) -> None:
         """Write down that something was refused: what and where, and not a word of the line."""
         self.append("refused", command=command, error=type(error).__name__, at=_raised_at(error))

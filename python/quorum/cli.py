@@ -199,17 +199,19 @@ def status(workspace: Workspace) -> Printed:
 @click.option("--accept-loss", is_flag=True, help="Go on with an older audit log; both chains tell of it for good.")
 def verify(workspace: Workspace, written_down: str | None, accept_loss: bool) -> Printed:
     """Recheck every published checksum, the ledger and the audit log, and what each knows of the other."""
-    from quorum import anchors, publish
+    from quorum import anchors, release_folders
     from quorum.ledger import Ledger
 
-    files = publish.verify(workspace)
+    files = release_folders.verify_all(workspace)
     ledger = Ledger.open(workspace.ledger_url)
     if accept_loss:
         with workspace.locked():
             anchors.accept_loss(workspace, ledger)
     ledger.verify()
-    publish.refuse_if_behind(workspace, ledger)
+    release_folders.refuse_if_behind(workspace, ledger)
     chains = anchors.verify(workspace, ledger)
+    if not accept_loss:
+        release_folders.refuse_elsewhere(workspace, chains.audit)
     if written_down:
         anchors.contains(chains, written_down)
     return {

@@ -5,7 +5,7 @@ release. Pages of what was checked, without a value in them, are for the operato
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ RANGES = (
     f"select metric, minimum, maximum from {METRIC_CATALOG} where mart = ? and coalesce(minimum, maximum) is not null"
 )
 FEWEST_ROWS = 20  # of a mart in the last release, below which its rows are not counted
+STAYS, GOES = "its last bundle stays", "its last bundle goes, for it is of before an erasure or a change of its key"
 REMEDY = "look at the mart in warehouse/ and run again"
 ACCEPT = "if that is as it should be, run with --accept-changes"
 # Identifiers, and what stands for a person or an event: no column of these names leaves the warehouse.
@@ -66,6 +67,11 @@ class Verdict:
     withheld: dict[str, str]
     statuses: dict[str, int]
 
+    def said(self, tenant_key: str, outdated: Collection[str]) -> str:
+        """Return why a bundle is withheld, and what becomes of the last one, which goes where it is outdated."""
+        why = self.withheld[tenant_key]
+        return why.replace(STAYS, GOES) if tenant_key in outdated else why
+
 
 class Checks:
     """Goes through all marts of a workspace; raises Refused where one may not be published at all."""
@@ -103,16 +109,16 @@ class Checks:
             self._withhold(suites.kept_rows(), pd.DataFrame(counted), ACCEPT)
 
     def _withhold(self, suite: Suite, frame: "pd.DataFrame", remedy: str) -> None:
-        """Note whose rows fail a suite; raises where rows of all tenants do, or of none, or the columns differ."""
+        """Note whose rows fail a suite; raises where all of several tenants' do, or nobody's, or the columns differ."""
         failure = self._gate.check(suite, frame)
         if failure is None:
             return
         parts = {} if failure.is_of_columns else {str(key): part for key, part in frame.groupby("tenant_key")}
         failures = dict(self._failing(suite, parts))
-        if len(failures) in (0, len(parts)):
+        if not failures or 1 < len(parts) == len(failures):
             raise Refused(f"{failure}: the last release stays; {remedy}")
         for tenant_key, of_tenant in failures.items():
-            self._withheld.setdefault(tenant_key, f"{of_tenant}: its last bundle stays; {remedy}")
+            self._withheld.setdefault(tenant_key, f"{of_tenant}: {STAYS}; {remedy}")
 
     def _failing(self, suite: Suite, parts: "Mapping[str, pd.DataFrame]") -> Iterator[tuple[str, Failure]]:
         """Halve what fails, until it is one tenant's: few fail of many."""

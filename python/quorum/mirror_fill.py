@@ -44,7 +44,7 @@ def _copy(connection: Connection, place: Place, table: Table, opened: Opened) ->
             for row in opened.rows(table):
                 copy.write_row(row)
         if cursor.rowcount != table.rows:
-            raise QuorumError(f"{place.tables}.{table.name} got {cursor.rowcount} rows: its manifest says {table.rows}")
+            raise QuorumError(f"{place.tables}.{table.name} got {cursor.rowcount} rows of {table.rows}")
 
 
 def _protect(connection: Connection, place: Place, table: Table) -> None:

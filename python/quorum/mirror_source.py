@@ -1,7 +1,7 @@
 """What the mirror is filled from: the files of the published release, as they passed the gate, and nothing else."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +9,11 @@ from typing import Any
 
 import duckdb
 
-from quorum import publish, settings
+from quorum import release_folders, settings
 from quorum.bundles import Bundle
 from quorum.errors import BadInput, QuorumError, Refused
 from quorum.keyring import Keyring
+from quorum.release_folders import CROSS_TENANT, TENANTS
 from quorum.warehouse import quoted
 from quorum.workspace import Workspace
 
@@ -50,7 +51,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A relation of a bundle, and how many rows its manifest says that it has."""
+    """A relation of a bundle, and how many rows it has there."""
 
     name: str
     meaning: str
@@ -65,17 +66,21 @@ class Table:
 class Opened:
     """One file of a release, to read: its tables are those that its manifest lists."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, relations: dict[str, Any]) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, relations: Iterable[str]) -> None:
         self._connection = connection
         columns: dict[str, list[Column]] = {}
         for table, name, kind, meaning in connection.execute(_COLUMNS).fetchall():
             columns.setdefault(table, []).append(Column(name, _type(table, kind), meaning))
         meanings = dict(connection.execute(_TABLES).fetchall())
-        if meanings.keys() != relations.keys():
+        if meanings.keys() != set(relations):
             raise QuorumError("a file of the release holds other relations than its manifest lists: publish again")
         self.tables = [
-            Table(name, meanings[name], tuple(columns[name]), relations[name]["rows"]) for name in sorted(relations)
+            Table(name, meanings[name], tuple(columns[name]), self._count(name)) for name in sorted(relations)
         ]
+
+    def _count(self, name: str) -> int:
+        [(rows,)] = self._connection.execute(f'select count(*) from held."{name}"').fetchall()
+        return int(rows)
 
     def rows(self, table: Table) -> Iterator[tuple[Any, ...]]:
         found = self._connection.execute(f'select * from held."{table.name}"')
@@ -95,11 +100,11 @@ class Release:
     @classmethod
     def published(cls, workspace: Workspace) -> "Release":
         """Find what readers see, and check each byte of it against the manifests."""
-        folder = publish.current(workspace)
+        folder = release_folders.current(workspace)
         if folder is None:
             raise BadInput("nothing is published yet: `quorum run` makes the first release")
-        publish.verify(workspace)
-        tenants = sorted(path.name for path in (folder / publish.TENANTS).glob("*"))
+        release_folders.verify(workspace)
+        tenants = sorted(path.name for path in (folder / TENANTS).glob("*"))
         if not _RELEASE.fullmatch(folder.name) or not all(map(_TENANT_KEY.fullmatch, tenants)):
             raise Refused("a folder of the release is none that Quorum names so: publish again")
         keyring = Keyring.open(workspace.keyring)
@@ -109,13 +114,12 @@ class Release:
             raise Refused(
                 f"the keys of {gone[0]} are gone, and its bundle is still published: `quorum run` takes it away"
             )
-        privacy = publish.manifest(folder / publish.CROSS_TENANT)["privacy"]
+        privacy = release_folders.manifest(folder / CROSS_TENANT)["privacy"]
         return cls(folder.name, folder, privacy, tuple(Bundle(t, keyring.bundle_key(ids[t])) for t in tenants))
 
-    def relations(self, tenant_key: str | None) -> dict[str, Any]:
-        """Return what a tenant's manifest lists, or the one of what is for all."""
-        found: dict[str, Any] = publish.manifest(self._of(tenant_key))["relations"]
-        return found
+    def relations(self, tenant_key: str | None) -> list[str]:
+        """Return the names that a tenant's manifest lists, or the one of what is for all."""
+        return sorted(release_folders.manifest(self._of(tenant_key))["relations"])
 
     @contextmanager
     def reading(self) -> Iterator["Files"]:
@@ -125,7 +129,7 @@ class Release:
             yield Files(self, connection)
 
     def _of(self, tenant_key: str | None) -> Path:
-        return self.folder / publish.TENANTS / tenant_key if tenant_key else self.folder / publish.CROSS_TENANT
+        return self.folder / (Path(TENANTS) / tenant_key if tenant_key else CROSS_TENANT)
 
 
 class Files:
@@ -143,7 +147,7 @@ class Files:
         file, option = folder / "benchmarks.duckdb", ""
         if tenant_key:
             bundle = self._bundles[tenant_key]
-            if publish.manifest(folder)["privacy"]["key_check"] != bundle.key_check:
+            if release_folders.manifest(folder)["privacy"]["key_check"] != bundle.key_check:
                 raise Refused(f"the bundle of {tenant_key} is under a former key: `quorum run` publishes it anew")
             file, option = folder / "tenant.duckdb", f", encryption_key '{bundle.key}'"
         try:

@@ -32,6 +32,7 @@ from quorum import (
     release,
     release_control,
     release_facts,
+    release_folders,
     rules,
     warehouse,
 )
@@ -162,7 +163,7 @@ class _Night:
         self._progress("reading the registry and the policy")
         self._rules = rules.load(self.workspace, self._dbt, self._keyring, self.report.as_of)
         self._audit.policy_in_force(self._rules.digests)
-        publish.sweep(self.workspace)
+        release_folders.sweep(self.workspace)
         rekey.finish(self.workspace, self._keyring, self._progress)
         following.prepare(self.workspace)
         comparisons.prepare(self.workspace)
@@ -171,6 +172,7 @@ class _Night:
             intake.write_clock(connection, self.report.as_of, self._rebuild)
             self._rules.write(connection)
             self.report.problems = forgetting.mend(self.workspace, connection)
+        self._record_release()  # which a run that was killed could not
 
     def is_settled(self) -> bool:
         """Tell whether nothing is queued but what a quota has deferred."""
@@ -251,18 +253,20 @@ class _Night:
         published = Published.of(self._dbt.manifest())
         self._progress("checking the marts")
         tenants = bundles.of_tenants(self.workspace, self._keyring)
-        last = publish.last(self.workspace, {bundle.tenant_key for bundle in tenants})
+        last = release_folders.last(self.workspace, {bundle.tenant_key for bundle in tenants})
         checks = gate.Checks(self.workspace, published, last, accept_changes=self._accept_changes)
         verdict = checks.all(public_keys.catalog_keys(self.workspace), self._answers())
         self.report.statuses = verdict.statuses
-        withheld = {bundle.tenant_key for bundle in tenants} & verdict.withheld.keys()
-        self.report.withheld = self._named({key: verdict.withheld[key] for key in withheld})
         self._progress("publishing")
         budgets = losses.of_newest_periods(self._ledger)
         facts = release_facts.of(self.workspace, self._ledger, self._rules.policies, self.report.as_of)
         publication = publish.Publication(self.workspace, published, facts, budgets)
+        withheld = [bundle for bundle in tenants if bundle.tenant_key in verdict.withheld]
+        outdated = publication.outdated(withheld, self._audit.erased_since(publication.last))
+        said = {bundle.tenant_key: verdict.said(bundle.tenant_key, outdated) for bundle in withheld}
+        self.report.withheld = self._named(said)
         try:
-            publication.build(tenants, verdict.withheld, self._progress)
+            publication.build(tenants, verdict.withheld, outdated, self._progress)
             self.report.published = publication.publish()
         except BaseException:
             publication.discard()
@@ -288,11 +292,12 @@ class _Night:
         return {names[tenant_key]: reason for tenant_key, reason in withheld.items()}
 
     def _record_release(self) -> None:
-        """Write the current release into the audit log; also one that a killed run could not."""
-        folder = publish.current(self.workspace)
+        """Write the current release into the audit log, unless it is there."""
+        folder = release_folders.current(self.workspace)
         if folder is None:
             return
         with warehouse.opened(self.workspace, "restricted", read_only=True) as connection:
             files = warehouse.rows(connection, "select landing_file from landing_files where state = 'read'")
         manifest = self.workspace.operator_manifests / f"{folder.name}.json"
-        self._audit.published(manifest, self.report.bundles, (row["landing_file"] for row in files))
+        bundles_in_it = sum(1 for _ in (folder / release_folders.TENANTS).glob("*"))
+        self._audit.published(manifest, bundles_in_it, (row["landing_file"] for row in files))

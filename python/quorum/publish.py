@@ -15,82 +15,20 @@ from typing import Any
 
 import duckdb
 
-from quorum import bundles, digests, warehouse
+from quorum import bundles, digests, release_folders, warehouse
 from quorum.bundles import Bundle
 from quorum.digests import Content
-from quorum.errors import QuorumError, Refused
-from quorum.gate import Last
-from quorum.ledger import Ledger
+from quorum.errors import Refused
 from quorum.marts import VS_BENCHMARK, Published, Relation
-from quorum.pages import benchmarks
+from quorum.pages import benchmarks, sealing
 from quorum.pages.tenants import TenantPages
+from quorum.release_folders import CROSS_TENANT, MANIFEST, TENANTS, sha256, sync
 from quorum.warehouse import quoted
 from quorum.workspace import Workspace
 
-CROSS_TENANT = "cross_tenant"
-TENANTS = "tenants"
 PAGE = "index.html"
-KEPT_RELEASES = 14
 
 Progress = Callable[[str], None]
-
-
-def current(workspace: Workspace) -> Path | None:
-    """Return the directory of the release that readers see."""
-    link = workspace.published / "current"
-    return link.resolve() if link.is_symlink() else None
-
-
-def manifest(folder: Path) -> dict[str, Any]:
-    """Read a folder's manifest."""
-    try:
-        content: dict[str, Any] = json.loads((folder / "manifest.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        raise Refused(f"{folder / 'manifest.json'} cannot be read: put the release back") from None
-    return content
-
-
-def sweep(workspace: Workspace) -> None:
-    """Remove what a killed run left, and releases older than the last ``KEPT_RELEASES``."""
-    (workspace.published / "next").unlink(missing_ok=True)
-    for file in (workspace.restricted / "spill").iterdir():
-        file.unlink()
-    here = current(workspace)
-    kept = chain(workspace, here.name) if here else []
-    for folder in (workspace.published / "releases").glob("*"):
-        if folder.name not in kept:
-            shutil.rmtree(folder)
-    for file in workspace.operator_manifests.glob("*.json"):
-        if file.stem not in kept:
-            file.unlink()
-
-
-def chain(workspace: Workspace, release: str) -> list[str]:
-    """Return a release and those that were kept before it, the newest first."""
-    names: list[str] = []
-    name: object = release
-    while isinstance(name, str) and len(names) < KEPT_RELEASES and (workspace.published / "releases" / name).is_dir():
-        names.append(name)
-        name = operator_manifest(workspace, name).get("previous")
-    return names
-
-
-def operator_manifest(workspace: Workspace, release: str) -> dict[str, Any]:
-    """Return what the operator's manifest says of a release; nothing where it cannot be read."""
-    try:
-        content = json.loads((workspace.operator_manifests / f"{release}.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def move(workspace: Workspace, release: str) -> None:
-    """Point readers to a release that is on disk, in one step."""
-    link = workspace.published / "next"
-    link.unlink(missing_ok=True)
-    link.symlink_to(Path("releases") / release)
-    link.replace(workspace.published / "current")
-    _sync(workspace.published)
 
 
 class Publication:
@@ -104,51 +42,73 @@ class Publication:
         self._published = published
         self._facts = facts
         self._budgets = budgets
-        self._last = current(workspace)
+        self._last = release_folders.current(workspace)
         self.id = secrets.token_hex(8)
         self._folder = workspace.published / "releases" / self.id
+        self._rows: dict[str, dict[str, int]] = {}  # of each bundle's marts
         self._changed = False
 
-    def build(self, tenants: list[Bundle], withheld: Collection[str], progress: Progress) -> None:
-        """Write the benchmarks and a bundle for each tenant; one that is withheld stays as the last release has it."""
+    def build(
+        self, tenants: list[Bundle], withheld: Collection[str], outdated: Collection[str], progress: Progress
+    ) -> None:
+        """Write the benchmarks and a bundle for each tenant.
+
+        One that is withheld stays as the last release has it, unless that is outdated. Raises Refused where it is to
+        stay and is not what was published.
+        """
         self._folder.mkdir(parents=True)
+        self._progress = progress
         with warehouse.attached(self._workspace, "restricted", "tenant", "released") as source:
             self._benchmarks(source)
-            self._bundles(source, [bundle for bundle in tenants if bundle.tenant_key not in withheld], progress)
+            self._bundles(source, [bundle for bundle in tenants if bundle.tenant_key not in withheld])
         for bundle in tenants:
-            folder = self._folder / TENANTS / bundle.tenant_key
-            if bundle.tenant_key in withheld and self._of_last(folder):
-                folder.mkdir(parents=True)
-                self._link(folder)
+            if bundle.tenant_key in withheld and bundle.tenant_key not in outdated:
+                self._keep(bundle)
         kept = {folder.name for folder in (self._last / TENANTS).glob("*")} if self._last else set()
         self._changed |= kept != {folder.name for folder in (self._folder / TENANTS).glob("*")}
+
+    @property
+    def last(self) -> str | None:
+        """The release that readers had when this one was begun."""
+        return self._last.name if self._last else None
+
+    def outdated(self, withheld: list[Bundle], erased: Collection[str]) -> set[str]:
+        """Return the keys of the tenants whose last bundles may not stay: with an erasure since, or a former key."""
+        found = set(erased)
+        for bundle in withheld:
+            last = self._of_last(self._folder / TENANTS / bundle.tenant_key)
+            if last and release_folders.manifest(last)["privacy"]["key_check"] != bundle.key_check:
+                found.add(bundle.tenant_key)
+        return found
 
     def publish(self) -> str | None:
         """Make it current and return its id; return None, and leave nothing, where nothing changed."""
         if not self._changed:
             self.discard()
             return None
-        listing = {str(p.relative_to(self._folder)): _sha256(p) for p in sorted(self._folder.rglob("*")) if p.is_file()}
+        listing = {str(p.relative_to(self._folder)): sha256(p) for p in sorted(self._folder.rglob("*")) if p.is_file()}
         operator = self._workspace.operator_manifests
         operator.mkdir(exist_ok=True)
         _write(
             operator / f"{self.id}.json",
             {
                 "release": self.id,
-                "previous": self._last.name if self._last else None,
+                "previous": self.last,
                 **self._facts,
+                "rows": self._rows,
                 "files": listing,
             },
         )
         for folder in [self._folder, *(p for p in self._folder.rglob("*") if p.is_dir())]:
-            _sync(folder)
-        _sync(self._folder.parent)
-        move(self._workspace, self.id)
+            sync(folder)
+        sync(self._folder.parent)
+        release_folders.move(self._workspace, self.id)
         return self.id
 
     def discard(self) -> None:
-        """Remove all that was built."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Remove all that was built, unless it is what readers see."""
+        if release_folders.current(self._workspace) != self._folder.resolve():
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _benchmarks(self, source: duckdb.DuckDBPyConnection) -> None:
         folder = self._folder / CROSS_TENANT
@@ -175,9 +135,9 @@ class Publication:
             f"copy (select * from released.{mart.name} order by all) to '{quoted(parquet)}' "
             f"(format parquet, kv_metadata {{{metadata}}})"
         ).fetchall()
-        return {"rows": rows, "digest": _sha256(parquet)}
+        return {"rows": rows, "digest": sha256(parquet)}
 
-    def _bundles(self, source: duckdb.DuckDBPyConnection, tenants: list[Bundle], progress: Progress) -> None:
+    def _bundles(self, source: duckdb.DuckDBPyConnection, tenants: list[Bundle]) -> None:
         keys = [bundle.tenant_key for bundle in tenants]
         contents = digests.of_bundles(source, self._published, keys)
         pages = TenantPages.of(source, self._workspace, self._published, keys)
@@ -187,27 +147,45 @@ class Publication:
             folder.mkdir(parents=True)
             checks = {"key_check": bundle.key_check, "page_check": pages.check(bundle)}
             privacy = {"exact": True, "but_for": VS_BENCHMARK, **checks}
-            if not self._reused(folder, contents[bundle.tenant_key], privacy):
-                changed.append((bundle, privacy))
+            relations = contents[bundle.tenant_key]
+            self._rows[bundle.tenant_key] = {name: content["rows"] for name, content in relations.items()}
+            described = _described(relations, bundle)
+            if not self._reused(folder, described, privacy):
+                changed.append((bundle, described, privacy))
         self._changed |= bool(changed)
         if not changed:
             return
         with bundles.staged(source) as stage:
-            stage.add_marts(self._published, [bundle.tenant_key for bundle, _ in changed])
-            for number, (bundle, privacy) in enumerate(changed, start=1):
+            stage.add_marts(self._published, [bundle.tenant_key for bundle, *_ in changed])
+            for number, (bundle, relations, privacy) in enumerate(changed, start=1):
                 folder = self._folder / TENANTS / bundle.tenant_key
                 stage.write(folder / "tenant.duckdb", bundle)
                 (folder / PAGE).write_bytes(pages.page(bundle))
-                self._manifest(folder, contents[bundle.tenant_key], privacy)
+                self._manifest(folder, relations, privacy)
                 if number % 100 == 0:
-                    progress(f"{number} of {len(changed)} bundles that changed")
+                    self._progress(f"{number} of {len(changed)} bundles that changed")
+
+    def _keep(self, bundle: Bundle) -> None:
+        folder = self._folder / TENANTS / bundle.tenant_key
+        last = self._of_last(folder)
+        if last is None:
+            return
+        if not release_folders.as_published(self._workspace, last):
+            raise Refused(f"{last} was changed after it was published, and is to stay: put it back")
+        folder.mkdir(parents=True)
+        self._link(folder)
+        of_last = release_folders.operator_manifest(self._workspace, str(self.last)).get("rows", {})
+        self._rows[bundle.tenant_key] = of_last.get(bundle.tenant_key, {})
 
     def _reused(self, folder: Path, contents: Mapping[str, Content], privacy: Mapping[str, Any]) -> bool:
         """Link the last release's files into this one where they hold the same, page included, under the same key."""
         last = self._of_last(folder)
         if last is None:
             return False
-        known = manifest(last)
+        if not release_folders.as_published(self._workspace, last):
+            self._progress(f"{last} was changed after it was published: it is written anew")
+            return False
+        known = release_folders.manifest(last)
         checks = ("key_check", "page_check")
         if known["relations"] != contents or any(known["privacy"].get(each) != privacy.get(each) for each in checks):
             return False
@@ -217,7 +195,7 @@ class Publication:
     def _of_last(self, folder: Path) -> Path | None:
         """Return the same folder of the last release, where it has one."""
         last = self._last / folder.relative_to(self._folder) if self._last else None
-        return last if last and (last / "manifest.json").is_file() else None
+        return last if last and (last / MANIFEST).is_file() else None
 
     def _link(self, folder: Path) -> None:
         for file in (self._of_last(folder) or folder).iterdir():
@@ -227,50 +205,19 @@ class Publication:
 
     def _manifest(self, folder: Path, contents: Mapping[str, Content], privacy: dict[str, Any]) -> None:
         """Describe a folder's own files only: another tenant's volume is nobody's business."""
-        files = {p.name: {"sha256": _sha256(p), "bytes": p.stat().st_size} for p in sorted(folder.iterdir())}
-        _write(folder / "manifest.json", {"files": files, "relations": contents, "privacy": privacy})
+        files = {p.name: {"sha256": sha256(p), "bytes": p.stat().st_size} for p in sorted(folder.iterdir())}
+        _write(folder / MANIFEST, {"files": files, "relations": contents, "privacy": privacy})
         for file in folder.iterdir():
-            _sync(file)
+            sync(file)
 
 
-def last(workspace: Workspace, tenants: Collection[str]) -> Last:
-    """Return what readers have now, for the gate to compare with: of tenants that still are to have a bundle."""
-    folder = current(workspace)
-    if folder is None:
-        return Last()
-    rows = {
-        tenant.name: {mart: content["rows"] for mart, content in manifest(tenant)["relations"].items()}
-        for tenant in (folder / TENANTS).glob("*")
-        if tenant.name in tenants
-    }
-    return Last(rows, folder / CROSS_TENANT)
+def _described(relations: Mapping[str, Content], bundle: Bundle) -> dict[str, Content]:
+    """Return what a tenant's manifest says of its relations: what tells the same rows from others, with its key alone.
 
-
-def refuse_if_behind(workspace: Workspace, ledger: Ledger) -> None:
-    """Raise Refused unless this is the ledger that the published release names, and no older than then."""
-    folder = current(workspace)
-    if folder is not None:
-        known = manifest(folder / CROSS_TENANT)["privacy"]
-        ledger.refuse_if_behind(known["ledger"], known["ledger_entries"])
-
-
-def verify(workspace: Workspace, release: str | None = None) -> int:
-    """Recheck every file of a release, by default the current one, against both manifests; return their number."""
-    folder = workspace.published / "releases" / release if release else current(workspace)
-    if folder is None:
-        return 0
-    listed = operator_manifest(workspace, folder.name).get("files")
-    if not isinstance(listed, dict):
-        raise Refused(f"release {folder.name} has no operator's manifest: restore restricted/ or publish again")
-    found = {str(p.relative_to(folder)): p for p in folder.rglob("*") if not p.is_dir()}
-    for name in sorted(set(listed) | set(found)):
-        if name not in found:
-            raise Refused(f"release {folder.name}: {name} is missing")
-        if name not in listed:
-            raise Refused(f"release {folder.name}: {name} was not published")
-        if _sha256(found[name]) != listed[name]:
-            raise Refused(f"release {folder.name}: {name} was changed after it was published")
-    return len(found)
+    How many rows there are and what they hash to is nobody else's business: who knew all of a mart's rows but those of
+    one user would learn from a hash whether these are in it.
+    """
+    return {name: {"check": sealing.check(each["digest"].encode(), bundle.key)} for name, each in relations.items()}
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
@@ -278,18 +225,3 @@ def _write(path: Path, content: dict[str, Any]) -> None:
         json.dump(content, file, indent=2, sort_keys=True)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        raise QuorumError(f"cannot write {path.name} to disk: {error.strerror}") from error
-    finally:
-        os.close(descriptor)

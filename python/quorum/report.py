@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from quorum import health, landing, losses, nightly, publish, rollback, warehouse
+from quorum import health, landing, losses, nightly, release_folders, rollback, warehouse
 from quorum.bundles import Bundle
 from quorum.errors import BadInput
 from quorum.keyring import Keyring
@@ -77,20 +77,20 @@ def _highlights(workspace: Workspace) -> list[dict[str, Any]]:
 
 
 def _one_bundle(workspace: Workspace) -> str | None:
-    folder = publish.current(workspace)
+    folder = release_folders.current(workspace)
     bundles = sorted((folder / "tenants").glob("*")) if folder else []
     return bundles[0].name if bundles else None
 
 
 def of_status(workspace: Workspace) -> dict[str, Any]:
     """Return the current release and the state of each tenant's data, the worst first."""
-    folder = publish.current(workspace)
+    folder = release_folders.current(workspace)
     if folder is None:
         raise BadInput("nothing is published yet: `quorum run` makes the first release")
     return {
         "published": folder.name,
         "open": workspace.published / "current",
-        "benchmarks": publish.manifest(folder / publish.CROSS_TENANT)["relations"],
+        "benchmarks": release_folders.manifest(folder / release_folders.CROSS_TENANT)["relations"],
         "kept": rollback.kept(workspace),
         "tenants": health.of_tenants(workspace),
     }
@@ -104,5 +104,6 @@ def of_keys(workspace: Workspace, keyring: Keyring, tenant: str | None) -> dict[
     tenant_key, key = keyring.of(tenant).tenant_key, keyring.bundle_key(tenant)
     folder = workspace.published / "current" / "tenants" / tenant_key
     # after a rotation the bundle of the last night still wants the key before this one
-    opens = folder.is_dir() and publish.manifest(folder)["privacy"]["key_check"] == Bundle(tenant_key, key).key_check
+    key_check = release_folders.manifest(folder)["privacy"]["key_check"] if folder.is_dir() else None
+    opens = key_check == Bundle(tenant_key, key).key_check
     return {"tenant_key": tenant_key, "bundle_key": key, "bundle": folder / "tenant.duckdb" if opens else None}

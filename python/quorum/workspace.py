@@ -104,7 +104,10 @@ class Workspace:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the workspace alone; the lock dies with the process, so a killed run leaves none behind."""
-        handle = os.open(self.restricted / "run.lock", os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            handle = os.open(self.restricted / "run.lock", os.O_CREAT | os.O_RDWR, 0o600)
+        except FileNotFoundError:
+            raise BadInput(f"no run was at {self.root} yet: there is nothing to hold") from None
         try:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

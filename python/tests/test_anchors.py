@@ -4,6 +4,7 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from quorum import anchors
+from quorum import anchors, release_folders
 from quorum.anchors import Chains
 from quorum.audit import KINDS, AuditLog
 from quorum.budget import Budget, Cost, Slot
@@ -64,6 +65,12 @@ def nights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def workspace(nights: Path, tmp_path: Path) -> Workspace:
     shutil.copytree(nights, tmp_path, dirs_exist_ok=True)
     return Workspace(tmp_path / "workspace")
+
+
+@pytest.fixture(autouse=True)
+def _no_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These nights have the chains of a release, and no folder of one that readers could see."""
+    monkeypatch.setattr(release_folders, "refuse_elsewhere", lambda *_: None)
 
 
 def audit_lines(workspace: Workspace) -> Lines:
@@ -230,6 +237,21 @@ class TestHeads:
     def test_nor_be_damaged(self, workspace: Workspace, content: str) -> None:
         workspace.heads.write_text(content)
         assert verify(workspace) == (4, f"quorum: {workspace.heads} cannot be read: put the newest back")
+
+    def test_two_that_append_at_once_do_not_harm_them(self, workspace: Workspace) -> None:
+        """A key is handed over while a run is at work."""
+        many = 40
+
+        def hand_over(number: int) -> None:
+            for _ in range(many):
+                AuditLog(workspace).append("key_handed_over", tenant_key=f"{number}", on=str(MONDAY))
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(hand_over, range(4)))
+        newest = AuditLog(workspace).records()[-1]
+        assert len(AuditLog(workspace).of("key_handed_over")) == 4 * many
+        known = json.loads(workspace.heads.read_text())[anchors.AUDIT]
+        assert known == {"entries": newest.seq, "head": newest.hash}
 
     def test_a_refusal_cut_off_before_the_next_night_is_found(self, workspace: Workspace) -> None:
         AuditLog(workspace).append("refused", command="run", error="Refused", at="policy.resolve")

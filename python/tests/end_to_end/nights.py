@@ -160,7 +160,7 @@ def _publish(order: Order) -> None:
         facts = release_facts.of(workspace, night._ledger, night._rules.policies, night.report.as_of)
         publication = publish.Publication(workspace, marts, facts, budgets)
         steps = _count_steps(order)
-        publication.build(bundles.of_tenants(workspace, night._keyring), (), lambda _step: None)
+        publication.build(bundles.of_tenants(workspace, night._keyring), (), (), lambda _step: None)
         publication.publish()
         if order.steps:
             Path(order.steps).write_text(json.dumps(steps))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from quorum import bundles, publish
+from quorum import bundles, publish, release_folders
 from quorum.bundles import Bundle
 from quorum.keyring import Keyring
 from tests import browser
@@ -55,8 +55,8 @@ def pages(benchmarked_night: Night, tenant: Bundle) -> dict[str, Path]:
     workspace = benchmarked_night.workspace
     current = workspace.published / "current"
     return {
-        "benchmarks": current / publish.CROSS_TENANT / publish.PAGE,
-        "tenant": current / publish.TENANTS / tenant.tenant_key / publish.PAGE,
+        "benchmarks": current / release_folders.CROSS_TENANT / publish.PAGE,
+        "tenant": current / release_folders.TENANTS / tenant.tenant_key / publish.PAGE,
         "operator": workspace.operator_page,
     }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from quorum import cohort_quality, publish, warehouse
+from quorum import cohort_quality, release_folders, warehouse
 from quorum.cohort_control import History
 from quorum.errors import QuorumError
 from quorum.ledger import Ledger
@@ -164,8 +164,8 @@ def test_a_planted_bug_is_found(name: str, workspace: Workspace) -> None:
 def test_a_night_over_a_broken_cohort_publishes_nothing(workspace: Workspace, tmp_path: Path) -> None:
     broken = worlds.copied(workspace, tmp_path / "broken")
     execute(broken, "update measured_groups set is_checked = false, contributors = 4 where is_eligible")
-    published = publish.current(broken)
+    published = release_folders.current(broken)
     done = worlds.quorum(broken, "run", f"--as-of={worlds.LAST_DAY}", tested=True)
     assert done.exit_code != 0
     assert "nothing is published, for a cohort breaks its guarantees" in done.output
-    assert publish.current(broken) == published
+    assert release_folders.current(broken) == published

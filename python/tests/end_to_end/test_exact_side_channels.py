@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from quorum import measurement, publish
+from quorum import measurement, release_folders
 from quorum.keyring import Keyring
 from quorum.workspace import Workspace
 from tests.end_to_end import worlds
@@ -38,7 +38,7 @@ def published(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> dict[str
         patched.setattr(measurement, "measure", partial(measurement.measure, noise=drowned))
         patched.setattr(secrets, "token_hex", lambda n: ids.randbytes(n).hex())
         assert worlds.run(workspace).published
-    folder = workspace.published / "current" / publish.CROSS_TENANT
+    folder = workspace.published / "current" / release_folders.CROSS_TENANT
     found: dict[str, Any] = {file.name: file.read_bytes() for file in folder.iterdir()}
     # DuckDB writes an id of its own into each file, so what is in it is compared, and its hash is not
     del found["benchmarks.duckdb"]

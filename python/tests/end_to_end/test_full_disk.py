@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from quorum import publish
+from quorum import release_folders
 from quorum.errors import BadInput
 from quorum.workspace import Workspace
 from tests.end_to_end import worlds
@@ -82,12 +82,12 @@ def test_a_disk_that_fills_up(room: int, simulated_night: Night, disk: Disk, tmp
     assert "make room and run again, the last release stands" in last_line(result)
     assert "example.com" not in result.stdout + result.stderr
     assert (workspace.published / "current").readlink() == before
-    assert publish.verify(workspace) > 0
+    assert release_folders.verify(workspace) > 0
     disk.resize(2**30)
     mended = run(workspace)
     assert mended.returncode == 0, mended.stderr
     assert (workspace.published / "current").readlink() != before
-    assert publish.verify(workspace) > 0
+    assert release_folders.verify(workspace) > 0
     assert len(list((workspace.published / "releases").iterdir())) == 2
 
 

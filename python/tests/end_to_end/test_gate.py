@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from quorum import gate, nightly, public_keys, publish, warehouse
+from quorum import gate, nightly, public_keys, release_folders, warehouse
 from quorum.errors import Refused
 from quorum.gate import Checks, Last, Verdict
 from quorum.keyring import Keyring
@@ -36,7 +36,7 @@ class Copy:
         (self.workspace.restricted / "spill").mkdir(parents=True)
         self.published = Published.of(Dbt(workspace).manifest())
         self._keyring = Keyring.open(workspace.keyring)
-        self.last = publish.last(workspace, {keys.tenant_key for keys in self._keyring.tenants().values()})
+        self.last = release_folders.last(workspace, {keys.tenant_key for keys in self._keyring.tenants().values()})
         self._features = public_keys.catalog_keys(workspace)
         self._answers = Ledger.open(workspace.ledger_url).all_answers()
         self.tenant_key = self.key(TENANT)
@@ -80,6 +80,12 @@ def test_a_fault_in_a_tenants_rows_withholds_its_bundle(copy: Copy) -> None:
         assert withheld[key].startswith("mart_tenant_daily fails expect_")
         assert withheld[key].endswith(f"{named}: its last bundle stays; {gate.REMEDY}")
         assert "ada" not in withheld[key]
+
+
+def test_who_has_a_mart_alone_holds_up_nobody_else(copy: Copy) -> None:
+    copy.harm("tenant", f"delete from mart_tenant_daily where tenant_key <> '{copy.tenant_key}'")
+    copy.harm("tenant", "update mart_tenant_daily set sessions = -1")
+    assert copy.check(accept_changes=True).withheld.keys() == {copy.tenant_key}
 
 
 def test_a_fault_in_all_of_a_mart_keeps_the_last_release(copy: Copy) -> None:
@@ -160,7 +166,7 @@ def test_one_bundle_is_withheld_and_all_others_move_on(simulated_night: Night, t
     assert after.keys() == before.keys()
     changed = {name.split("/")[0] for name in after if after[name] != before[name]}
     assert changed == {good}
-    publish.verify(workspace)
+    release_folders.verify(workspace)
     release = (workspace.published / "current").readlink()
 
     with warehouse.opened(workspace, "tenant") as connection:

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from quorum import publish
+from quorum import release_folders
 from quorum.errors import Busy
 from quorum.hash_chain import ChainedLog
 from quorum.ledger import Ledger
@@ -137,7 +137,7 @@ def assert_made_good(workspace: Workspace, undisturbed: Undisturbed) -> None:
         assert worlds.fetch(workspace, plane, query) == worlds.fetch(expected, plane, query)
     assert worlds.fetch(workspace, "restricted", OPEN_ROWS) == [(0,), (0,), (0,)]
     assert files(workspace) == files(expected)
-    assert publish.verify(workspace) == publish.verify(expected)
+    assert release_folders.verify(workspace) == release_folders.verify(expected)
     ChainedLog(workspace.audit_log).verify()
 
     ledger = Ledger.open(workspace.ledger_url)

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 from cryptography.exceptions import InvalidTag
 
-from quorum import bundles, losses, publish, warehouse
+from quorum import bundles, losses, publish, release_folders, warehouse
 from quorum.bundles import Bundle
 from quorum.keyring import Keyring
 from quorum.ledger import Ledger
@@ -37,14 +37,14 @@ def workspace(benchmarked_night: Night) -> Workspace:
 
 @pytest.fixture(scope="module")
 def release(workspace: Workspace) -> Path:
-    folder = publish.current(workspace)
+    folder = release_folders.current(workspace)
     assert folder is not None
     return folder
 
 
 @pytest.fixture(scope="module")
 def public(release: Path) -> bytes:
-    return (release / publish.CROSS_TENANT / publish.PAGE).read_bytes()
+    return (release / release_folders.CROSS_TENANT / publish.PAGE).read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ class TestBenchmarks:
         with duckdb.connect() as connection:
             connection.execute("create schema published")
             for mart in ("mart_benchmarks", "mart_benchmark_catalog"):
-                file = release / publish.CROSS_TENANT / f"{mart}.parquet"
+                file = release / release_folders.CROSS_TENANT / f"{mart}.parquet"
                 connection.execute(f"create view published.{mart} as from '{file}'")
             assert benchmarks.page(connection, "published", budgets) == public
 
@@ -212,12 +212,14 @@ def test_another_template_publishes_once(workspace: Workspace, tmp_path: Path, m
     before = (copy.published / "current").resolve()
     published = Published.of(Dbt(copy).manifest())
     budgets = losses.of_newest_periods(Ledger.open(copy.ledger_url))
-    facts: dict[str, Any] = {"privacy": publish.manifest(copy.published / "current" / publish.CROSS_TENANT)["privacy"]}
+    facts: dict[str, Any] = {
+        "privacy": release_folders.manifest(copy.published / "current" / release_folders.CROSS_TENANT)["privacy"]
+    }
     tenants = bundles.of_tenants(copy, Keyring.open(copy.keyring))[:3]
 
     def again() -> str | None:
         publication = publish.Publication(copy, published, facts, budgets)
-        publication.build(tenants, (), worlds.silent)
+        publication.build(tenants, (), (), worlds.silent)
         return publication.publish()
 
     assert again(), "of 44 bundles 41 are gone"
@@ -225,11 +227,11 @@ def test_another_template_publishes_once(workspace: Workspace, tmp_path: Path, m
     monkeypatch.setattr(rendering, "version", lambda: "another")
     assert again()
     assert again() is None
-    folder = publish.current(copy)
+    folder = release_folders.current(copy)
     assert folder
-    public = Path(publish.CROSS_TENANT) / publish.PAGE
+    public = Path(release_folders.CROSS_TENANT) / publish.PAGE
     assert (folder / public).samefile(before / public), "what did not change is a link"
-    assert publish.verify(copy)
+    assert release_folders.verify(copy)
 
 
 def test_a_tenants_page_is_not_about_others(workspace: Workspace, tenants: list[Bundle], tmp_path: Path) -> None:

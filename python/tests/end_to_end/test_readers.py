@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from quorum import bundles, publish, warehouse
+from quorum import bundles, publish, release_folders, warehouse
 from quorum.keyring import Keyring
 from quorum.marts import Published
 from quorum.runner import Dbt
@@ -39,9 +39,9 @@ class Publisher:
             for mart in readers.MARTS:
                 connection.execute(f"update {mart} set policy_version = ?", [number])
         facts: dict[str, Any] = {"as_of": str(worlds.LAST_DAY), "privacy": {"policy_version": number}}
-        publish.sweep(self.workspace)
+        release_folders.sweep(self.workspace)
         publication = publish.Publication(self.workspace, self._marts, facts, [])
-        publication.build(self._tenants, (), worlds.silent)
+        publication.build(self._tenants, (), (), worlds.silent)
         assert publication.publish()
         self._published += 1
 
@@ -90,7 +90,7 @@ def test_readers_see_one_release_after_the_other(publisher: Publisher, swaps: in
         held = {name: stack.enter_context(way(first)) for name, way in readers.WAYS.items()}
 
         def look(swap: int) -> None:
-            if swap < publish.KEPT_RELEASES:
+            if swap < release_folders.KEPT_RELEASES:
                 assert {readers.version(first, look) for look in held.values()} == {"0"}
 
         opened = watched(publisher, tuple(readers.WAYS), swaps, look)
@@ -103,7 +103,7 @@ def test_readers_see_one_release_after_the_other(publisher: Publisher, swaps: in
         assert numbers == sorted(numbers), "nobody goes back"
         assert numbers[-1] == swaps
         assert len(set(numbers)) > swaps / 3, "they looked while releases came and went"
-    assert len(list((published / "releases").iterdir())) == publish.KEPT_RELEASES + 1
+    assert len(list((published / "releases").iterdir())) == release_folders.KEPT_RELEASES + 1
 
 
 def write_in_place(workspace: Workspace, release: str) -> None:

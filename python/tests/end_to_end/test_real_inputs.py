@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from quorum import nightly, publish
+from quorum import nightly, release_folders
 from quorum.keyring import Keyring
 from quorum.workspace import Workspace
 from tests.end_to_end import worlds
@@ -104,7 +104,7 @@ class RealNight:
 
     @property
     def release(self) -> Path:
-        folder = publish.current(self.workspace)
+        folder = release_folders.current(self.workspace)
         assert folder is not None
         return folder
 

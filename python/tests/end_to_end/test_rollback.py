@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from quorum import publish, report, settings
+from quorum import release_folders, report, settings
 from quorum.audit import AuditLog
 from quorum.errors import BadInput, Refused
 from quorum.ledger import Ledger
@@ -48,7 +48,7 @@ def test_there_and_back(two_releases: Workspace, tmp_path: Path) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     assert f"Published {first} again, instead of {second}" in result.stdout
     assert AuditLog(workspace).of("rolled_back")[-1].facts == {"release": first, "instead_of": second}
-    assert publish.verify(workspace) > 0
+    assert release_folders.verify(workspace) > 0
     assert worlds.quorum(workspace, "verify").exit_code == 0
     assert worlds.quorum(workspace, "rollback").exit_code == BadInput.exit_code, "there is none before the first"
 
@@ -125,7 +125,8 @@ def rows_published(workspace: Workspace) -> dict[str, object]:
     """Return the digests of all that readers get but pages, by folder."""
     folder = workspace.published / "current"
     return {
-        str(file.relative_to(folder)): publish.manifest(file.parent)["relations"] for file in folder.rglob("*.json")
+        str(file.relative_to(folder)): release_folders.manifest(file.parent)["relations"]
+        for file in folder.rglob("*.json")
     }
 
 

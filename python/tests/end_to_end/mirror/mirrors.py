@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 import psycopg
 
-from quorum import mirror, publish
+from quorum import mirror, release_folders
 from quorum.bundles import BLOCK_SIZE
 from quorum.encryption import load_encryption
 from quorum.keyring import Keyring
@@ -51,9 +51,9 @@ class Mirror:
     @property
     def tenants(self) -> list[str]:
         """Their keys, in order."""
-        folder = publish.current(self.workspace)
+        folder = release_folders.current(self.workspace)
         assert folder is not None
-        return sorted(path.name for path in (folder / publish.TENANTS).iterdir())
+        return sorted(path.name for path in (folder / release_folders.TENANTS).iterdir())
 
     def bring(self) -> dict[str, Any]:
         return mirror.mirror(self.workspace, self.url, worlds.silent)
@@ -83,7 +83,7 @@ class Mirror:
 
     def published(self, tenant_key: str) -> "Held":
         """Read what is published for a tenant, or for all, from the files."""
-        folder = publish.current(self.workspace)
+        folder = release_folders.current(self.workspace)
         assert folder is not None
         return Held.of(folder, tenant_key, key_of(self.workspace, tenant_key))
 
@@ -108,8 +108,8 @@ class Held:
 
 
 def file_of(folder: Path, tenant_key: str) -> Path:
-    tenant = folder / publish.TENANTS / tenant_key / "tenant.duckdb"
-    return tenant if tenant_key else folder / publish.CROSS_TENANT / "benchmarks.duckdb"
+    tenant = folder / release_folders.TENANTS / tenant_key / "tenant.duckdb"
+    return tenant if tenant_key else folder / release_folders.CROSS_TENANT / "benchmarks.duckdb"
 
 
 def key_of(workspace: Workspace, tenant_key: str) -> str:
@@ -131,12 +131,12 @@ def republished(workspace: Workspace, changes: Mapping[str, Sequence[str]], with
 
     ``changes`` are statements by tenant key, over tables in ``held``. The manifests follow, as they do in a night.
     """
-    before = publish.current(workspace)
+    before = release_folders.current(workspace)
     assert before is not None
     folder = before.with_name(secrets.token_hex(8))
     shutil.copytree(before, folder)
     for tenant_key in without:
-        shutil.rmtree(folder / publish.TENANTS / tenant_key)
+        shutil.rmtree(folder / release_folders.TENANTS / tenant_key)
     for tenant_key, statements in changes.items():
         _rewrite(file_of(folder, tenant_key), key_of(workspace, tenant_key), statements)
     operator = workspace.operator_manifests
@@ -160,10 +160,8 @@ def _rewrite(file: Path, key: str, statements: Sequence[str]) -> None:
         for statement in statements:
             connection.execute(statement)
         connection.execute("checkpoint held")
-        path = file.with_name("manifest.json")
-        manifest = json.loads(path.read_text())
-        for name, content in manifest["relations"].items():
-            [(content["rows"],)] = connection.execute(f"select count(*) from held.{name}").fetchall()
+    path = file.with_name("manifest.json")
+    manifest = json.loads(path.read_text())
     manifest["files"][file.name] = {"sha256": _sha256(file), "bytes": os.stat(file).st_size}  # noqa: PTH116
     path.write_text(json.dumps(manifest))
 

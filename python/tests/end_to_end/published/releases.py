@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 
-from quorum import publish
+from quorum import release_folders
 from quorum.encryption import load_encryption
 from quorum.keyring import Keyring, TenantKeys
 from quorum.workspace import Workspace
@@ -17,7 +17,7 @@ BENCHMARKS = ("mart_benchmark_catalog", "mart_benchmark_features", "mart_benchma
 
 
 def release(workspace: Workspace) -> Path:
-    folder = publish.current(workspace)
+    folder = release_folders.current(workspace)
     assert folder is not None
     return folder
 

@@ -11,7 +11,7 @@ import duckdb
 import pandas as pd
 import pytest
 
-from quorum import publish
+from quorum import release_folders
 from quorum.keyring import TenantKeys
 from quorum.ledger import Ledger
 from quorum.marts import METRIC_CATALOG, Relation
@@ -44,7 +44,7 @@ def test_it_holds_what_it_should_and_nothing_more(
 
 def test_a_manifest_lists_its_own_folder(release: Path, bundles: Mapping[Path, TenantKeys]) -> None:
     for folder in [release / "cross_tenant", *(bundle.parent for bundle in bundles)]:
-        manifest = publish.manifest(folder)
+        manifest = release_folders.manifest(folder)
         files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "manifest.json"}
         assert manifest["files"] == {
             name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
@@ -146,7 +146,7 @@ def test_what_was_answered_stays_when_late_rows_come(
 
 
 def test_a_release_names_the_ledger_that_paid_for_it(workspace: Workspace, release: Path) -> None:
-    privacy: dict[str, Any] = publish.manifest(release / "cross_tenant")["privacy"]
+    privacy: dict[str, Any] = release_folders.manifest(release / "cross_tenant")["privacy"]
     ledger = Ledger.open(workspace.ledger_url)
     assert (privacy["ledger"], privacy["ledger_entries"]) == (ledger.identity, 1 + 2 * len(ledger.charges()))
     assert [entry.kind for entry in ledger.entries()[privacy["ledger_entries"] :]] == ["anchor"]
