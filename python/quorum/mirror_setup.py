@@ -97,17 +97,18 @@ _PUBLIC = (
     "select count(*) from pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba))) as granted "
     "where granted.grantee = 0 and datname = current_database()"
 )
-# who of those that read the mirror may enter which other database, by whatever way; PUBLIC first, since all can then.
+# Who of those that read the mirror may enter which other database, by whatever way: first whoever lets others in.
 # A database that lets nobody in, as template0 does, has nobody to tell.
 _ELSEWHERE = f"""
-    with readers (name) as (
-        select 'public' union all
-        select members.rolname from pg_roles as members join pg_roles as groups on groups.rolname = '{READER}'
+    with readers (name, rank) as (
+        select 'public', 0 union all
+        select members.rolname, case when members.oid = groups.oid then 1 when members.rolcanlogin then 3 else 2 end
+        from pg_roles as members join pg_roles as groups on groups.rolname = '{READER}'
         where not members.rolsuper and pg_has_role(members.oid, groups.oid, 'member')
     )
     select name, datname from readers, pg_database
     where datallowconn and datname <> current_database() and has_database_privilege(name, pg_database.oid, 'connect')
-    order by name <> 'public', name <> '{READER}', name, datname limit 1
+    order by rank, name, datname limit 1
 """
 _ROLES = "select to_regprocedure('quorum_roles.make(text)') is not null"
 

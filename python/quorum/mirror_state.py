@@ -59,7 +59,7 @@ class State:
                 )
         [(known, lock)] = postgres.rows(connection, f"select ledger, lock from {STATE}.deployment")
         if known != ledger:
-            raise Refused("this database mirrors another deployment: give each a database of its own")
+            raise Refused("this database mirrors another deployment: give each a server of its own")
         [(alone,)] = postgres.rows(connection, "select pg_try_advisory_lock(%s)", [lock])
         if not alone:
             raise Busy("another run holds the mirror: wait for it to end")
