@@ -148,10 +148,17 @@ class _Mirror:
     def _sweep(self) -> None:
         """Drop what nobody sees any more: a killed run's tables, old releases, and tenants that have left."""
         tenants = {*self._layout.tenants, *self._state.granted()}
-        for schema in self._state.leftovers(self._layout.release, tenants):
+        for schema, tenant_key in self._state.leftovers(self._layout.release, tenants).items():
             try:
-                mirror_fill.drop(self._connection, schema)
+                with self._connection.transaction():
+                    mirror_fill.drop(self._connection, schema)
+                    if tenant_key and tenant_key not in tenants:
+                        self._remove(tenant_key)  # with its last table, for no later run would know of the role
             except psycopg.errors.LockNotAvailable:
                 self._progress(f"somebody reads from {schema}: the next run drops it")
         for tenant_key in sorted(set(self._state.withdrawn()) - tenants):
-            self._connection.execute("select quorum_roles.remove(%s)", [tenant_key])
+            self._remove(tenant_key)
+
+    def _remove(self, tenant_key: str) -> None:
+        """Remove a tenant's role, unless something is left that it is used for."""
+        self._connection.execute("select quorum_roles.remove(%s)", [tenant_key])

@@ -1,9 +1,10 @@
-"""What an administrator does once in the database of the mirror, and the look whether it was done.
+"""What an administrator does once on the server of the mirror, and the look whether it was done.
 
 Row-level security hides rows. It does not hide that PostgreSQL tells everybody how large each table is, how many rows
 were written to it and how far the log has grown: those are functions that PUBLIC may call, and only a superuser can
-take them away. The mirror itself is no superuser and may make no roles, but for those of tenants, by a function that
-makes nothing else.
+take them away, in one database. In each other one of the server they tell of this one too, so nobody who reads the
+mirror may enter another. The mirror itself is no superuser and may make no roles, but for those of tenants, by a
+function that makes nothing else.
 """
 
 from quorum import postgres
@@ -22,12 +23,16 @@ _TELLING = r"""pronamespace = 'pg_catalog'::regnamespace and (proname like 'pg\_
         'pg_prepared_xact'))"""
 
 SETUP = rf"""-- By a superuser, in the UTF8 database that is for the mirror alone;
--- again after an upgrade to another major version.
+-- again after an upgrade to another major version, and after a database was added to the server.
+-- It takes CONNECT from PUBLIC on EVERY database of the server: from another one, each would tell its reader
+-- how much is written to this one. Whoever has business in another database needs a grant of their own there
+-- (grant connect on database ... to ...), and who reads the mirror must have none.
 begin;
 do $setup$
 declare
     wanted text;
     telling regprocedure;
+    other name;
 begin
     foreach wanted in array array['{MIRROR} login', '{READER}', '{BENCHMARKS}'] loop
         if not exists (select from pg_roles where rolname = split_part(wanted, ' ', 1)) then
@@ -38,6 +43,9 @@ begin
     execute format('revoke all on database %I from public', current_database());
     execute format('grant connect on database %I to {READER}', current_database());
     execute format('grant connect, create on database %I to {MIRROR}', current_database());
+    for other in select datname from pg_database where datallowconn loop
+        execute format('revoke connect on database %I from public', other);
+    end loop;
     revoke all on schema public from public;
     for telling in select oid from pg_proc where {_TELLING} loop
         execute format('revoke execute on function %s from public', telling);
@@ -89,11 +97,24 @@ _PUBLIC = (
     "select count(*) from pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba))) as granted "
     "where granted.grantee = 0 and datname = current_database()"
 )
+# Who of those that read the mirror may enter which other database, by whatever way: first whoever lets others in.
+# A database that lets nobody in, as template0 does, has nobody to tell.
+_ELSEWHERE = f"""
+    with readers (name, rank) as (
+        select 'public', 0 union all
+        select members.rolname, case when members.oid = groups.oid then 1 when members.rolcanlogin then 3 else 2 end
+        from pg_roles as members join pg_roles as groups on groups.rolname = '{READER}'
+        where not members.rolsuper and pg_has_role(members.oid, groups.oid, 'member')
+    )
+    select name, datname from readers, pg_database
+    where datallowconn and datname <> current_database() and has_database_privilege(name, pg_database.oid, 'connect')
+    order by rank, name, datname limit 1
+"""
 _ROLES = "select to_regprocedure('quorum_roles.make(text)') is not null"
 
 
 def check(connection: Connection) -> None:
-    """Raise Refused where the database is not as it has to be before rows of more than one tenant lie in it."""
+    """Raise Refused where the server is not as it has to be before rows of more than one tenant lie in its database."""
     [(version, encoding)] = postgres.rows(connection, _SERVER)
     if version < OLDEST:
         raise Refused(f"the mirror's server is PostgreSQL {version}: it takes {OLDEST} or newer")
@@ -111,3 +132,10 @@ def check(connection: Connection) -> None:
         raise Refused(f"PUBLIC has rights in the mirror's database: {_AGAIN}")
     if telling:
         raise Refused(f"PUBLIC may call {telling} functions that tell how large each tenant's tables are: {_AGAIN}")
+    for name, database in postgres.rows(connection, _ELSEWHERE):
+        if name == "public":
+            raise Refused(f"PUBLIC may enter the database {database}, which tells how much is written here: {_AGAIN}")
+        raise Refused(
+            f"{name} reads the mirror and may enter the database {database}, which tells how much is written here: "
+            "take away that right, or the membership or ownership that it comes from"
+        )

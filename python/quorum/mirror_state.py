@@ -59,7 +59,7 @@ class State:
                 )
         [(known, lock)] = postgres.rows(connection, f"select ledger, lock from {STATE}.deployment")
         if known != ledger:
-            raise Refused("this database mirrors another deployment: give each a database of its own")
+            raise Refused("this database mirrors another deployment: give each a server of its own")
         [(alone,)] = postgres.rows(connection, "select pg_try_advisory_lock(%s)", [lock])
         if not alone:
             raise Busy("another run holds the mirror: wait for it to end")
@@ -115,11 +115,13 @@ class State:
         """Return the tenants whose roles could read once."""
         return sorted({key for swap in self._swaps("") for key in swap.withdrawn})
 
-    def leftovers(self, wanted: str, tenants: Collection[str]) -> list[str]:
+    def leftovers(self, wanted: str, tenants: Collection[str]) -> dict[str, str]:
         """Forget releases that are not kept; return the schemas of all that are not, a killed run's among them.
 
-        What readers see is kept, what is wanted as far as it is whole, and the last one before, unless a tenant is in
-        it that is none any more.
+        Each has the key of its tenant, or none.
+
+        What readers see is kept, whoever is in it, what is wanted as far as it is whole, and the last one before,
+        unless a tenant is in it that is none any more.
         """
         found = postgres.rows(self._connection, f"select nspname from pg_namespace where {OURS} order by nspname")
         schemas = [name for (name,) in found if name.startswith(RELEASE_PREFIX)]
@@ -127,9 +129,10 @@ class State:
         left = {release for release, _, key in of.values() if key and key not in tenants}
         query = f"select release from {STATE}.swaps group by release order by max(number) desc"
         swapped = [name for (name,) in postgres.rows(self._connection, query)][:KEPT_RELEASES]
+        left -= set(swapped[:1])  # it goes when readers are on another one
         kept = [release for release in {wanted, *swapped} - left if self.has(release)]
         self._connection.execute(f"delete from {STATE}.releases where not release = any(%s)".encode(), [kept])
-        return [schema for schema in schemas if of[schema][0] not in kept]
+        return {schema: key for schema, (release, _, key) in of.items() if release not in kept}
 
     def _swaps(self, which: str) -> list[Swap]:
         query = f"select swap, release, policy, granted, withdrawn, relations from {STATE}.swaps {which}"

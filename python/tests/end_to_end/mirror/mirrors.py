@@ -40,9 +40,13 @@ class Mirror:
     def made(cls, server: Server, workspace: Workspace, database: str) -> "Mirror":
         """Set a database up as an administrator would, for a workspace that is the mirror's own."""
         server.execute(f"create database {database}")
-        server.run("psql", "-q", "-v", "ON_ERROR_STOP=1", database, input=SETUP)
+        mirror = cls(server, workspace, database)
+        mirror.set_up()
         server.execute(f"alter role quorum_mirror password '{PASSWORD}'")
-        return cls(server, workspace, database)
+        return mirror
+
+    def set_up(self) -> None:
+        self.server.run("psql", "-q", "-v", "ON_ERROR_STOP=1", self.database, input=SETUP)
 
     @property
     def url(self) -> str:
@@ -61,8 +65,11 @@ class Mirror:
     def admin(self, statement: str) -> None:
         self.server.execute(statement, self.database)
 
-    def login(self, group: str) -> psycopg.Connection[tuple[Any, ...]]:
-        """Connect as somebody who is a member of one role and of no other; no transaction is begun by itself."""
+    def login(self, group: str, database: str | None = None) -> psycopg.Connection[tuple[Any, ...]]:
+        """Connect as somebody who is a member of one role and of no other; no transaction is begun by itself.
+
+        The database is the mirror's, unless another one is named.
+        """
         if group not in self._logins:
             name = f"login_{secrets.token_hex(4)}"
             self.admin(f"create role {name} login password '{PASSWORD}'")
@@ -70,7 +77,7 @@ class Mirror:
             self._logins[group] = name
         return psycopg.connect(
             host=str(self.server.folder),
-            dbname=self.database,
+            dbname=database or self.database,
             user=self._logins[group],
             password=PASSWORD,
             autocommit=True,

@@ -156,6 +156,27 @@ class TestTheServer:
                 "revoke all on database marts from public",
                 "PUBLIC has rights",
             ),
+            (
+                "grant connect on database postgres to public",
+                "revoke connect on database postgres from public",
+                "PUBLIC may enter the database postgres, which .*`quorum mirror --setup`",
+            ),
+            (
+                "grant connect on database template1 to quorum_reader",
+                "revoke connect on database template1 from quorum_reader",
+                "quorum_reader reads the mirror and may enter the database template1, which .*take away",
+            ),
+            (
+                "grant pg_read_all_stats to quorum_benchmarks; grant connect on database postgres to pg_read_all_stats",
+                "revoke pg_read_all_stats from quorum_benchmarks; "
+                "revoke connect on database postgres from pg_read_all_stats",
+                "quorum_benchmarks reads the mirror and may enter the database postgres",
+            ),
+            (
+                "alter database template0 allow_connections true",
+                "alter database template0 allow_connections false",
+                "PUBLIC may enter the database template0",
+            ),
             ("alter role quorum_mirror superuser", "alter role quorum_mirror nosuperuser", "far more than it has to"),
             ("alter role quorum_mirror bypassrls", "alter role quorum_mirror nobypassrls", "far more than it has to"),
             ("alter role quorum_mirror createrole", "alter role quorum_mirror nocreaterole", "far more than it has to"),
@@ -174,13 +195,29 @@ class TestTheServer:
         assert not mirror.bring()["moved"]
 
     def test_one_as_it_comes_is_refused(self, mirror: Mirror) -> None:
-        mirror.server.execute("create database as_it_comes")
-        mirror.server.execute("create database latin encoding 'latin1' template template0")
-        for database, said in (("as_it_comes", "is not set up"), ("latin", "encoded in LATIN1")):
-            with pytest.raises(Refused, match=said):
-                sink.mirror(mirror.workspace, mirror.server.url(database, "quorum_mirror", PASSWORD), worlds.silent)
+        for database, options, said in (
+            ("as_it_comes", "", "is not set up"),
+            ("latin", "encoding 'latin1' template template0", "encoded in LATIN1"),
+        ):
+            url = mirror.server.url(database, "quorum_mirror", PASSWORD)
+            made, dropped = f"create database {database} {options}", f"drop database {database}"
+            with self.undone(mirror, made, dropped), pytest.raises(Refused, match=said):
+                sink.mirror(mirror.workspace, url, worlds.silent)
         with pytest.raises(Refused, match="far more than it has to"):
             sink.mirror(mirror.workspace, mirror.server.url("marts"), worlds.silent)
+
+    def test_a_database_that_comes_later_is_closed_by_setting_up_again(self, mirror: Mirror) -> None:
+        """And is none of a reader's own: its owner may enter it, whatever is taken from PUBLIC."""
+        with closing(mirror.of_tenant(mirror.tenants[0])) as connection:
+            login = connection.info.user
+        with self.undone(mirror, 'create database "Another One"', 'drop database "Another One"'):
+            with pytest.raises(Refused, match="PUBLIC may enter the database Another One, which"):
+                mirror.bring()
+            mirror.set_up()
+            assert not mirror.bring()["moved"]
+            mirror.admin(f'alter database "Another One" owner to {login}')
+            with pytest.raises(Refused, match=f"{login} reads the mirror and may enter the database Another One"):
+                mirror.bring()
 
     def test_the_role_that_mirrors_can_do_no_more_than_that(self, mirror: Mirror) -> None:
         with psycopg.connect(mirror.url.replace("+psycopg", ""), autocommit=True) as connection:

@@ -189,6 +189,28 @@ class TestNeighbours:
         mirror.admin(f"revoke execute on function {size} from public")
         assert ("permission denied" in after[size], "permission denied" in tells[size]) == (True, False)
 
+    def test_no_other_database_tells_either(self, mirror: Mirror, tenants: tuple[str, str]) -> None:
+        """Functions were taken from PUBLIC in one database: in another they are there, and tell of this one too."""
+        databases = {"postgres", "template0", "template1"}
+        for group in (*map(role_of, tenants), "quorum_benchmarks", "quorum_reader"):
+            with closing(mirror.login(group)) as connection:
+                listed = {name for (name,) in connection.execute("select datname from pg_database").fetchall()}
+            assert listed == {mirror.database, *databases}
+            for database in sorted(databases):
+                with pytest.raises(psycopg.OperationalError, match=r"permission denied|is not currently accepting"):
+                    mirror.login(group, database)
+        # what would have told: each row that was ever written to the mirror, and how large it is
+        told = []
+        for open_to in ("public", "quorum_reader", role_of(tenants[0])):
+            mirror.admin(f"grant connect on database template1 to {open_to}")
+            with closing(mirror.login(role_of(tenants[0]), "template1")) as connection:
+                told += connection.execute(
+                    "select tup_inserted, pg_database_size(datname) from pg_stat_database where datname = %s",
+                    [mirror.database],
+                ).fetchall()
+            mirror.admin(f"revoke connect on database template1 from {open_to}")
+        assert min(map(min, told)) > sum(map(len, mirror.published(tenants[1]).rows.values()))
+
     def test_a_table_that_is_analysed_would_tell(self, mirror: Mirror, tenants: tuple[str, str]) -> None:
         """What is not closed: an administrator who lets the server count rows lets everybody read the count."""
         asker, other = tenants

@@ -100,11 +100,22 @@ def shown(mirror: Mirror) -> int:
     with closing(mirror.of_tenant(mirror.tenants[0])) as connection:
         query = f"select distinct events from quorum_t_{mirror.tenants[0]}.mart_tenant_daily"
         [(number,)] = connection.execute(query.encode()).fetchall()
-    with closing(mirror.login("quorum_benchmarks")) as connection:
-        assert connection.execute(
-            "select distinct policy_version::int from quorum.mart_benchmark_catalog"
-        ).fetchall() == [(number,)]
+    assert shown_to_all(mirror) == number
     return int(number)
+
+
+def shown_to_all(mirror: Mirror) -> int:
+    """Return the number that readers of benchmarks see."""
+    with closing(mirror.login("quorum_benchmarks")) as connection:
+        query = "select distinct policy_version::int from quorum.mart_benchmark_catalog"
+        [(number,)] = connection.execute(query).fetchall()
+    return int(number)
+
+
+def has_role(mirror: Mirror, tenant_key: str) -> bool:
+    with closing(mirror.login("quorum_benchmarks")) as connection:
+        query = "select from pg_roles where rolname like %s"
+        return bool(connection.execute(query, [f"%{tenant_key}"]).fetchall())
 
 
 def schemas(mirror: Mirror) -> set[str]:
@@ -336,7 +347,34 @@ def test_a_tenant_that_has_left_has_nothing_here_any_more(mirror: Mirror) -> Non
     with closing(reader) as connection, pytest.raises(psycopg.errors.UndefinedTable):
         connection.execute(f"select * from quorum_t_{gone}.mart_tenant_daily".encode())
     assert not any(gone in name for name in schemas(mirror))
-    with closing(mirror.login("quorum_benchmarks")) as connection:
-        assert connection.execute("select 1 from pg_roles where rolname like %s", [f"%{gone}"]).fetchall() == []
+    assert not has_role(mirror, gone)
     assert AuditLog(mirror.workspace).of("mirrored")[-1].facts["withdrawn"] == [gone]
     assert not mirror.bring()["moved"]
+
+
+def test_one_that_leaves_without_ever_having_read_takes_nothing_from_who_reads(mirror: Mirror) -> None:
+    """As in a mirror of benchmarks alone: the former release stays until there is another, and then goes as a whole."""
+    *_, gone = mirror.tenants
+    fill = mirror_fill.fill
+    read: list[int] = []
+
+    def reading(*arguments: Any) -> None:
+        read.append(shown_to_all(mirror))
+        fill(*arguments)
+
+    numbered(mirror, 400)
+    mirror.workspace.policy.mkdir(exist_ok=True)
+    policy = mirror.workspace.policy / "access.csv"
+    policy.write_text("role,plane,relation,sees\ntenant,tenant,m*,none\n")
+    try:
+        mirror.bring()
+        mirror.admin("update quorum_state.swaps set granted = '{}', withdrawn = '{}'")  # it was so from the beginning
+        republished(mirror.workspace, {}, without=[gone])
+        with mock.patch.object(mirror_fill, "fill", reading):
+            mirror.bring()
+    finally:
+        policy.unlink()
+    assert read == [400] * (1 + len(mirror.tenants))
+    assert gone not in mirror.tenants
+    assert not any(gone in name for name in schemas(mirror))
+    assert not has_role(mirror, gone)
