@@ -148,7 +148,9 @@ class Files:
         if tenant_key:
             bundle = self._bundles[tenant_key]
             if release_folders.manifest(folder)["privacy"]["key_check"] != bundle.key_check:
-                raise Refused(f"the bundle of {tenant_key} is under a former key: `quorum run` publishes it anew")
+                raise Refused(
+                    f"the bundle of {tenant_key} is under a former key: `quorum run` publishes it anew or takes it away"
+                )
             file, option = folder / "tenant.duckdb", f", encryption_key '{bundle.key}'"
         try:
             self._connection.execute(f"attach '{quoted(file)}' as held (read_only{option})")

@@ -87,6 +87,11 @@ def test_nor_is_what_is_not_kept(two_releases: Workspace, release: str) -> None:
     assert current(two_releases) == second
 
 
+def test_where_no_run_was_there_is_nothing_to_go_back_to(tmp_path: Path) -> None:
+    result = worlds.quorum(Workspace(tmp_path), "rollback")
+    assert (result.exit_code, result.stderr.count("\n")) == (BadInput.exit_code, 1)
+
+
 def test_nobody_who_was_forgotten_comes_back(two_releases: Workspace, tmp_path: Path) -> None:
     workspace = worlds.copied(two_releases, tmp_path / "workspace")
     second = current(workspace)

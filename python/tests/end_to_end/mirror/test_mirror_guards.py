@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -331,6 +332,15 @@ class TestAPolicy:
                 mirror.bring()
         finally:
             file.unlink()
+
+
+@pytest.mark.parametrize(
+    "content", [b"role,plane,relation,sees\n\xff", b'role,plane,relation,sees\n"tenant"x,y,z,none']
+)
+def test_a_policy_that_is_no_csv_is_told(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "access.csv").write_bytes(content)
+    with pytest.raises(BadInput, match=r"^policy/access.csv is no CSV in UTF-8$"):
+        Access.of(tmp_path, settings.project_directory() / "seeds" / "policy" / "access.csv")
 
 
 class TestARun:
