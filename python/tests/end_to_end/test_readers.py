@@ -130,6 +130,6 @@ def test_readers_notice_a_publication_that_is_not_one_step(
     seen: type[Exception],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(publish, "move", bug)
+    monkeypatch.setattr(release_folders, "move", bug)
     with pytest.raises(seen):
         watched(publisher, ("parquet_by_duckdb",), 8)
