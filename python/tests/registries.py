@@ -80,7 +80,7 @@ def published(dice: random.Random, *, all_atoms: bool = False, transitions: bool
     """Return what two weeks of a release over a random registry show; the last two arguments plant a bug."""
     tenants = registry(dice)
     periods = [
-        {"period_start": now, "previous_start": before, "atom_min_contributors": 6, "min_tenants": SPEC.min_tenants}
+        {"period_start": now, "previous_start": before, "thin_below": SPEC.min_tenants}
         for before, now in pairwise(WEEKS)
     ]
     maps = cohort_control.maps(tenants, WEEKS, HIERARCHY, SPEC.atom_min_contributors, History())

@@ -105,7 +105,9 @@ class TestGate:
         self, counts: list[int], noise: Noise
     ) -> None:
         """Whatever its release found before, and whatever the noise is: it looks at what is there now."""
-        now = {Group(each.key, None): (count, 1, 1, 1) for each, count in zip(VECTORS, counts, strict=True)}
+        now: dict[Group, tuple[int, ...]] = {
+            Group(each.key, None): (count, 1, 1, 1) for each, count in zip(VECTORS, counts, strict=True)
+        }
         eligible, cohorts = measure(SPEC, PLAN, replace(CELLS, vectors=now), ELIGIBLE, noise)
         left = {each.key for each, count in zip(VECTORS, counts, strict=True) if count >= QUORUM}
         assert eligible <= left & ELIGIBLE

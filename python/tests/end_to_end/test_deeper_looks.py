@@ -53,7 +53,9 @@ def test_one_that_has_no_room_is_not_approved(workspace: Workspace, tmp_path: Pa
     assert "so rho 0.010 would fit" in refused.stderr
 
 
-def test_a_group_that_has_lost_its_quorum_is_in_no_look_and_stops_no_night(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_group_that_has_lost_its_quorum_is_in_no_look_and_stops_no_night(
+    workspace: Workspace, tmp_path: Path
+) -> None:
     """Rows expire, and users are erased, after the release was answered: what they leave is no quorum any more."""
     copy = worlds.copied(workspace, tmp_path / "workspace")
     for command in (ASKED, ("approve", "1", "--by", "bo")):
