@@ -113,7 +113,7 @@ def test_a_tenants_quota_goes_round_its_users_and_holds_answers(tmp_path: Path) 
     workspace = world(tmp_path, daily_event_quota="60")
     workspace.policy.mkdir(exist_ok=True)
     (workspace.policy / "budgets.csv").write_text("population,time_window,rho\nproduct_users,week,0.048\n")
-    old = NOON - timedelta(weeks=6)
+    old = NOON - timedelta(weeks=8)
     flood = [*sent("flood", 70), *(event("acme", "flood", f"old{n:05}", old) for n in range(30))]
     worlds.land(workspace, "1.jsonl", [*flood, *sent("calm", 20), *sent("other", 5, "globex")])
     worlds.land(workspace, "2.jsonl", sent("refuses", 100, "hooli", NOON - timedelta(weeks=1)))
