@@ -1,11 +1,10 @@
 with periods as (
 
-    select
+    select distinct
         period_start,
         previous_start,
-        max(min_tenants) as min_tenants
+        thin_below
     from {{ source('cross_tenant_control', 'release_periods') }}
-    group by period_start, previous_start
 
 ),
 
@@ -118,7 +117,7 @@ thin as (
         bundles.to_cohort
     from bundles
     inner join periods using (period_start, previous_start)
-    where bundles.contributors < periods.min_tenants and not bundles.is_crowd
+    where bundles.contributors < periods.thin_below and not bundles.is_crowd
     union all
     select * from maybe_moved
 

@@ -17,7 +17,7 @@ from quorum.cohort_map import ATTRIBUTES, Hierarchy, Labels, Member, Period, Pla
 from quorum.key_selection import SELECTED
 from quorum.ledger import Answer
 from quorum.measurement import Cells
-from quorum.policy import ATOM
+from quorum.policy import ATOM, MIN_TENANTS, Spec
 from quorum.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -41,6 +41,26 @@ _REGISTRY = (
     "select tenant_key, valid_from, listing, owner_group, industry, region, size_band, benchmark_consent "
     "from dim_tenants where listing in ('listed', 'default')"
 )
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What makes an atom, and what is too few to move alone: the strictest that any declared release says.
+
+    Which of them are due has no part in it. That depends on what waits for a quota, and so on rows.
+    """
+
+    least: int  # contributors on the registry that make an atom
+    thin_below: int  # contributors that fewer of are not to be told apart
+
+    @classmethod
+    def of(cls, specs: Iterable[Spec]) -> "Bounds":
+        """Read all declared releases. A selection of keys is over no cohort, and a deeper look is its release's."""
+        over_cohorts = [spec for spec in specs if spec.source == spec.name and not spec.is_selection]
+        return cls(
+            max((spec.atom_min_contributors for spec in over_cohorts), default=1),
+            max((spec.min_tenants for spec in over_cohorts), default=MIN_TENANTS),
+        )
 
 
 @dataclass
@@ -94,7 +114,7 @@ def record(workspace: Workspace, due: "Due", cells: Cells) -> dict[str, Any]:
     }
 
 
-def write(workspace: Workspace, due: Sequence["Due"], answers: Iterable[Answer]) -> None:
+def write(workspace: Workspace, due: Sequence["Due"], bounds: Bounds, answers: Iterable[Answer]) -> None:
     """Write ``cohort_maps`` for the periods that are due and those before them."""
     with warehouse.opened(workspace, "tenant", read_only=True) as connection:
         versions = warehouse.rows(connection, _REGISTRY)
@@ -104,9 +124,8 @@ def write(workspace: Workspace, due: Sequence["Due"], answers: Iterable[Answer])
                 for row in warehouse.rows(connection, "select attribute, value, parent from cohort_hierarchies")
             }
         )
-    least = max((each.spec.atom_min_contributors for each in due), default=1)
     starts = {start for each in due for start in (each.previous_start, each.start)}
-    rows = maps(versions, starts, hierarchy, least, History.of(answers))
+    rows = maps(versions, starts, hierarchy, bounds.least, History.of(answers))
     with warehouse.opened(workspace, "cross_tenant") as connection:
         warehouse.replace(connection, "cohort_maps", pa.Table.from_pylist(rows, MAPS))
 

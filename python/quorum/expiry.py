@@ -36,7 +36,7 @@ COLUMNS = {
 }
 
 # Where an event came from. What a private release has measured goes with any other field, for it may have been read.
-UNMEASURED = ("url_path", "referrer_channel", "ip_network", "user_agent_family")
+UNMEASURED = ("referrer_channel", "ip_network", "user_agent_family")
 
 LIMITS = """
 create or replace temp table limits as

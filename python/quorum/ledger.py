@@ -44,7 +44,7 @@ class Reservation:
 
 @dataclass(frozen=True)
 class Gate:
-    """The atoms that passed one gate draw under a frozen cohort map (given by its hash)."""
+    """The atoms that passed one gate draw, for what one answer counts over a frozen cohort map (given by its hash)."""
 
     cohort_map: str
     eligible: frozenset[str]
@@ -168,11 +168,14 @@ class Ledger:
         with self._book() as book:
             return [book.answer(commit) for commit in book.commits]
 
-    def eligible(self, population: str, period: Period, start: date, cohort_map: str) -> frozenset[str] | None:
-        """Return the atoms a gate drew, once per population, period and map; None before that."""
+    def eligible(self, release: str, period: Period, start: date) -> frozenset[str] | None:
+        """Return the atoms that the gate of a release's answer drew; None where no answer of it drew one."""
         with self._book() as book:
-            commit = book.find_commit("draw", _draw(population, period, start, cohort_map))
-            return frozenset(book.chain.content(commit)["eligible"]) if commit else None
+            for commit in book.commits:
+                slot = book.slot(commit)
+                if commit.facts["draw"] and (slot.release, slot.period, slot.start) == (release, period, start):
+                    return frozenset(book.chain.content(commit)["eligible"])
+            return None
 
     def reserve(self, slot: Slot, cost: Cost, budget: Budget) -> Reservation:
         """Spend a cost, before its noise is drawn; where it is spent and unanswered already, return that reservation.

@@ -1,8 +1,9 @@
 """Deeper looks: somebody asks for cells of a release with less noise, somebody else decides, and the budget pays.
 
 A request and what was decided about it are entries of the audit log, which is where they are read from: nobody can
-change one in silence. An approved look is a release like any other, under the same floors and budgets. It measures what
-its release has measured before, over the same eligible groups (``Spec.source``), and is shown until its last day.
+change one in silence. An approved look is a release like any other, under the same floors and budgets, with a gate of
+its own. It measures what its release has measured before, over groups that this found eligible (``Spec.source``), and
+is shown until its last day.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -130,14 +130,19 @@ def measure(
     spec: Spec,
     plan: Plan,
     cells: Cells,
-    drawn: frozenset[str] | None = None,
+    among: frozenset[str] | None = None,
     noise: Noise = mechanisms.discrete_gaussian,
 ) -> tuple[frozenset[str], list[dict[str, Any]]]:
-    """Return E (ids of groups) and the noisy cohorts. ``drawn`` is E where an earlier answer has drawn it."""
+    """Return E (ids of groups) and the noisy cohorts; of a deeper look, E is of those ``among`` its release's E.
+
+    Whatever an earlier answer found, the gate is drawn over these very cells: rows may have left since.
+    """
     groups = cells.groups
     noisy = _noisy(noise, [cells.vectors[group] for group in groups], plan.atom_scale)
     passed = eligible_groups(spec, plan, [cells.vectors[each][0] for each in groups], [vector[0] for vector in noisy])
-    eligible = frozenset(g.id for g, ok in zip(groups, passed, strict=True) if ok) if drawn is None else drawn
+    eligible = frozenset(group.id for group, ok in zip(groups, passed, strict=True) if ok)
+    if among is not None:
+        eligible &= among
     # left out of E, so that no parent less its atoms is one of them
     eligible -= {group.id for group in groups if group.atom in cells.in_transition}
 

@@ -33,10 +33,12 @@ from quorum import (
     release_control,
     release_facts,
     release_folders,
+    room,
     rules,
     warehouse,
 )
 from quorum.audit import AuditLog
+from quorum.budget import BudgetExhausted, Slot
 from quorum.forgetting import Forgotten
 from quorum.keyring import Keyring
 from quorum.ledger import Answer
@@ -125,6 +127,7 @@ class _Night:
         self._keyring = Keyring.open(workspace.keyring)
         self._audit = AuditLog(workspace)
         self._ledger = anchors.open_ledger(workspace)
+        self._no_room: dict[Slot, BudgetExhausted] = {}
         self.report.development_key = self._keyring.development
 
     @contextmanager
@@ -210,9 +213,10 @@ class _Night:
         # before the first file there is nothing to ask about, and an answer would stand for good
         for due in release.rounds(self._due() if self.report.rows["files"] else []):
             self._progress(f"measuring {len(due)} private releases")
-            release_control.write(self.workspace, due, given)
+            release_control.write(self.workspace, due, self._rules.policies.specs, given)
             self._dbt.build("cross_tenant", "cross_tenant")
-            outcomes = release.answer(self.workspace, self._ledger, self._rules.policies.budgets, due)
+            budgets = self._rules.policies.budgets
+            outcomes = release.answer(self.workspace, self._ledger, budgets, due, self._no_room)
             for outcome in outcomes:
                 if outcome.refused is not None:
                     self._audit.refused("run", outcome.refused)
@@ -246,6 +250,9 @@ class _Night:
         held = accounting.held_days(self.workspace)
         waiting = [each for each in due if any(each.lookback_start <= day < each.end for day in held)]
         self.report.waiting = [f"{each.spec.name} {each.start}" for each in waiting]
+        # what waits keeps its place in the budget, so that neither does the room of the others tell of that
+        in_order = [each for several in release.rounds(due) for each in several]
+        self._no_room = room.refused(self._ledger, policies.budgets, in_order) if waiting else {}
         return [each for each in due if each not in waiting]
 
     def publish(self) -> None:

@@ -1,6 +1,5 @@
 """``quorum plan``: what the next run would release, what it costs, and how good it would be. Spends nothing."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
@@ -15,9 +14,10 @@ from quorum import (
     mechanisms,
     public_keys,
     release,
+    room,
     rules,
 )
-from quorum.budget import DAYS, WINDOWS, BudgetExhausted, Cost, Slot, is_nearly_spent, label, next_start, total
+from quorum.budget import DAYS, WINDOWS, BudgetExhausted, Slot, is_nearly_spent, label, next_start, total
 from quorum.errors import BadInput
 from quorum.ledger import Ledger
 from quorum.looks import Look
@@ -38,7 +38,7 @@ def plan(workspace: Workspace, as_of: date) -> dict[str, Any]:
     keys = public_keys.key_sets(workspace)
     known = _known_keys(ledger, policies, keys)
     due = release.due_releases(ledger, policies.specs, keys, as_of, policies.version)
-    refused = _refused(ledger, policies, due)
+    refused = room.refused(ledger, policies.budgets, due)
     budgets = _budgets(ledger, policies, due)
     return {
         "as_of": as_of,
@@ -76,7 +76,8 @@ def of_look(
     one = release.Due(look, look.first, look.first + length, layout, Plan.of(look, layout), policies.version)
     due = release.due_releases(ledger, [*policies.specs, look], keys, as_of, policies.version)
     mine = [each for each in due if each.spec.name == look.name]
-    refused = _refused(ledger, policies, [*(each for each in due if each not in mine), *mine])
+    in_order = [*(each for each in due if each not in mine), *mine]
+    refused = room.refused(ledger, policies.budgets, in_order)
     of_look = {each.slot: refused[each.slot] for each in mine if each.slot in refused}
     return {
         **{name: value for name, value in _describe(one).items() if name not in ("period_start", "population")},
@@ -157,7 +158,7 @@ def _budgets(ledger: Ledger, policies: rules.Policies, due: list[release.Due]) -
     What a run that died has reserved for the same question is spent, and not asked for again.
     """
     rows = []
-    paid = _paid(ledger)
+    paid = room.paid(ledger)
     for population, budget in sorted(policies.budgets.items()):
         theirs = [each for each in due if each.spec.population == population]
         for window in (w for w in WINDOWS if w in budget.limits):
@@ -180,33 +181,6 @@ def _budgets(ledger: Ledger, policies: rules.Policies, due: list[release.Due]) -
                     }
                 )
     return rows
-
-
-def _refused(ledger: Ledger, policies: rules.Policies, due: list[release.Due]) -> dict[Slot, BudgetExhausted]:
-    """Go through what is due as a run does, in the same order and with the same check; return what finds no room."""
-    refused, paid = {}, _paid(ledger)
-    asked: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
-    for each in due:
-        if (each.slot, each.spec.rho) in paid:
-            continue
-        population, names = each.spec.population, {window: label(window, each.start) for window in WINDOWS}
-        spent = {
-            window: total((ledger.spent(population, window, each.start), asked[population, name]))
-            for window, name in names.items()
-        }
-        try:
-            policies.budgets[population].check(each.slot, Cost(each.spec.rho, each.delta_gate), spent)
-        except BudgetExhausted as exhausted:
-            refused[each.slot] = exhausted
-        else:
-            for name in names.values():
-                asked[population, name] = total((asked[population, name], each.spec.rho))
-    return refused
-
-
-def _paid(ledger: Ledger) -> list[tuple[Slot, Decimal]]:
-    """Return what a run that died has reserved: who asks the same takes it over."""
-    return [(each.slot, each.cost.rho) for each in ledger.unanswered()]
 
 
 def _outrun(due: list[release.Due], refused: dict[Slot, BudgetExhausted]) -> str | None:

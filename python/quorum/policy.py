@@ -59,7 +59,7 @@ class Spec:
 
     @property
     def source(self) -> str:
-        """The release whose model it is measured by, and whose draws of the gate it shares: itself."""
+        """The release whose model it is measured by, and whose groups it keeps to: itself."""
         return self.name
 
     @property

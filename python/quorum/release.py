@@ -4,11 +4,11 @@ Reserve, noise, store, commit. The ledger keeps the answers; the released plane 
 made again at any time, and nothing else ever reaches it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from quorum import answers, cohort_control, key_selection, measurement, mechanisms, tenant_shares, warehouse
@@ -18,7 +18,7 @@ from quorum.budget import Budget, BudgetExhausted, Cost, Slot
 from quorum.errors import QuorumError
 from quorum.hash_chain import digest
 from quorum.key_selection import SELECTED, KeyCount
-from quorum.ledger import Answer, Gate, Ledger
+from quorum.ledger import Answer, Gate, Ledger, Reservation
 from quorum.measurement import Cells, Plan
 from quorum.policy import Spec
 from quorum.workspace import Workspace
@@ -112,21 +112,33 @@ def rounds(due: Sequence[Due]) -> list[list[Due]]:
 _plan = cache(Plan.of)  # most periods have one layout
 
 
-def answer(workspace: Workspace, ledger: Ledger, budgets: dict[str, Budget], due: list[Due]) -> list[Outcome]:
-    """Answer what is due, oldest first, as far as the budgets go."""
+def answer(
+    workspace: Workspace,
+    ledger: Ledger,
+    budgets: dict[str, Budget],
+    due: list[Due],
+    no_room: Mapping[Slot, BudgetExhausted],
+) -> list[Outcome]:
+    """Answer what is due, oldest first, as far as the budgets go; ``no_room`` is left beside what waits."""
     # before anything is reserved: an answer whose shares are not kept could never be shown without them
     ids = iter(tenant_shares.keep(workspace, [each for each in due if not each.spec.is_selection]))
     outcomes = []
     for each in due:
-        budget = budgets[each.spec.population]
+        reserve = partial(_reserve, ledger, budgets[each.spec.population], each, no_room)
         if each.spec.is_selection:
-            outcomes.append(_select_keys(workspace, ledger, budget, each))
+            outcomes.append(_select_keys(workspace, ledger, reserve, each))
         else:
-            outcomes.append(_answer_one(workspace, ledger, budget, each, next(ids)))
+            outcomes.append(_answer_one(workspace, ledger, reserve, each, next(ids)))
     return outcomes
 
 
-def _select_keys(workspace: Workspace, ledger: Ledger, budget: Budget, due: Due) -> Outcome:
+def _reserve(ledger: Ledger, budget: Budget, due: Due, no_room: Mapping[Slot, BudgetExhausted]) -> Reservation:
+    if due.slot in no_room:
+        raise no_room[due.slot]
+    return ledger.reserve(due.slot, Cost(due.spec.rho, due.delta_gate), budget)
+
+
+def _select_keys(workspace: Workspace, ledger: Ledger, reserve: Callable[[], Reservation], due: Due) -> Outcome:
     with warehouse.opened(workspace, "cross_tenant", read_only=True) as connection:
         rows = warehouse.rows(
             connection,
@@ -135,7 +147,7 @@ def _select_keys(workspace: Workspace, ledger: Ledger, budget: Budget, due: Due)
         )
     privacy = _privacy(due.spec, due)  # before anything is spent: it can still be refused
     try:
-        reservation = ledger.reserve(due.slot, Cost(due.spec.rho, due.delta_gate), budget)
+        reservation = reserve()
     except BudgetExhausted as exhausted:
         return Outcome(due, answers.selection(due.spec, None) | privacy, exhausted)
     keys = key_selection.select(due.spec, due.plan, [KeyCount(**row) for row in rows])
@@ -143,23 +155,24 @@ def _select_keys(workspace: Workspace, ledger: Ledger, budget: Budget, due: Due)
     return Outcome(due, ledger.commit(reservation, answers.selection(due.spec, keys) | privacy, gate).payload)
 
 
-def _answer_one(workspace: Workspace, ledger: Ledger, budget: Budget, due: Due, measurement_id: str) -> Outcome:
-    spec, slot = due.spec, due.slot
+def _answer_one(
+    workspace: Workspace, ledger: Ledger, reserve: Callable[[], Reservation], due: Due, measurement_id: str
+) -> Outcome:
+    spec = due.spec
     cells, gate_map = _read_cells(workspace, due)
-    drawn = ledger.eligible(spec.population, slot.period, due.start, gate_map)
-    cost = Cost(spec.rho, due.delta_gate if drawn is None else Decimal(0))
     # before anything is spent: it can still be refused
     privacy = _privacy(spec, due) | {"measurement_id": measurement_id}
     kept = privacy | cohort_control.record(workspace, due, cells)
     try:
-        reservation = ledger.reserve(slot, cost, budget)
+        reservation = reserve()
     except BudgetExhausted as exhausted:
         empty = answers.payload(spec, due.layout, due.plan, measurement.refused(cells), is_answered=False)
         return Outcome(due, empty | privacy, exhausted)
-    eligible, cohorts = measurement.measure(spec, due.plan, cells, drawn)
+    # None for a release, which is not answered yet; a deeper look speaks of no group that failed there
+    found = ledger.eligible(spec.source, due.slot.period, due.start)
+    eligible, cohorts = measurement.measure(spec, due.plan, cells, found)
     content = answers.payload(spec, due.layout, due.plan, cohorts, is_answered=True) | kept
-    gate = Gate(gate_map, eligible) if drawn is None else None
-    return Outcome(due, ledger.commit(reservation, content, gate).payload)
+    return Outcome(due, ledger.commit(reservation, content, Gate(gate_map, eligible)).payload)
 
 
 def _read_cells(workspace: Workspace, due: Due) -> tuple[Cells, str]:
@@ -180,8 +193,8 @@ def _read_cells(workspace: Workspace, due: Due) -> tuple[Cells, str]:
     if not all(due.layout.can_hold(vector) for vector in cells.vectors.values()):
         # whatever rows there are, the bounds are met: else the SQL is not what the noise is scaled to
         raise QuorumError(f"nothing is released: a vector of {due.spec.name} is beyond what its users can add up to")
-    # a gate is drawn for what one release counts, one map and one quorum: anything else is another draw
-    asked = [due.spec.source, due.spec.min_tenants, due.spec.tenant_cap]
+    # a gate is drawn for what one release or look counts, one map and one quorum: anything else is another draw
+    asked = [due.spec.name, due.spec.min_tenants, due.spec.tenant_cap]
     return cells, digest([asked, sorted(cells.in_transition), [list(member.values()) for member in members]])
 
 

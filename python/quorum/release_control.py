@@ -1,12 +1,13 @@
 """What SQL is told about the releases that are due: the very numbers that the noise is scaled to."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from quorum import cohort_control, warehouse
 from quorum.ledger import Answer
+from quorum.policy import Spec
 from quorum.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ PERIODS = pa.schema(
         ("tenant_cap", pa.int64()),
         ("count_scale", pa.int64()),
         ("min_tenants", pa.int64()),
-        ("atom_min_contributors", pa.int64()),
+        ("thin_below", pa.int64()),
     ]
 )
 BLOCKS = pa.schema(
@@ -53,12 +54,13 @@ CELLS = pa.schema(
 SEGMENTS = pa.schema([("release", pa.string()), ("segment", pa.string())])
 
 
-def write(workspace: Workspace, due: Sequence["Due"], answers: Sequence[Answer] = ()) -> None:
+def write(workspace: Workspace, due: Sequence["Due"], specs: Iterable[Spec], answers: Sequence[Answer] = ()) -> None:
     """Write the relations of source ``cross_tenant_control`` (see models/_sources.yml).
 
-    What is due is one round: a model and a period have one row. ``answers`` are those that were given before: the
-    cohort maps follow them.
+    What is due is one round: a model and a period have one row. ``specs`` are all releases that are declared, due or
+    not, and ``answers`` those that were given before: the cohort maps follow both.
     """
+    bounds = cohort_control.Bounds.of(specs)
     periods = [
         {
             "release": each.spec.source,
@@ -70,7 +72,7 @@ def write(workspace: Workspace, due: Sequence["Due"], answers: Sequence[Answer] 
             "tenant_cap": each.spec.tenant_cap,
             "count_scale": each.plan.count_scale,
             "min_tenants": each.spec.min_tenants,
-            "atom_min_contributors": each.spec.atom_min_contributors,
+            "thin_below": bounds.thin_below,
         }
         for each in due
     ]
@@ -112,4 +114,4 @@ def write(workspace: Workspace, due: Sequence["Due"], answers: Sequence[Answer] 
             ("release_segments", segments, SEGMENTS),
         ):
             warehouse.replace(connection, name, pa.Table.from_pylist(rows, schema))
-    cohort_control.write(workspace, due, answers)
+    cohort_control.write(workspace, due, bounds, answers)

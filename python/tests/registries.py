@@ -14,7 +14,7 @@ from quorum.measurement import Plan
 from quorum.metrics import Metric
 from tests import rendered
 from tests.measured_world import SPEC as OF_EACH_KIND
-from tests.measured_world import exact
+from tests.measured_world import all_pass, exact
 
 SEGMENTS = ("new", "old")
 WEEKS = tuple(date(2026, 1, 5) + timedelta(days=7 * number) for number in range(3))  # the first is only looked back at
@@ -80,7 +80,7 @@ def published(dice: random.Random, *, all_atoms: bool = False, transitions: bool
     """Return what two weeks of a release over a random registry show; the last two arguments plant a bug."""
     tenants = registry(dice)
     periods = [
-        {"period_start": now, "previous_start": before, "atom_min_contributors": 6, "min_tenants": SPEC.min_tenants}
+        {"period_start": now, "previous_start": before, "thin_below": SPEC.min_tenants}
         for before, now in pairwise(WEEKS)
     ]
     maps = cohort_control.maps(tenants, WEEKS, HIERARCHY, SPEC.atom_min_contributors, History())
@@ -131,8 +131,8 @@ def _shown(
     cells = measurement.cells_from(rows, unions, SPEC, LAYOUT)
     _, cohorts = measurement.measure(SPEC, PLAN, cells, None, exact)
     if all_atoms:
-        everyone = frozenset(group.id for group in cells.groups)
-        loose = measurement.measure(SPEC, PLAN, cells, everyone, exact)[1]
+        with all_pass():
+            loose = measurement.measure(SPEC, PLAN, cells, None, exact)[1]
         cohorts = [c for c in cohorts if c["level"] == "atom"] + [c for c in loose if c["level"] != "atom"]
     for each in cohorts:
         if each["noisy"] is not None:

@@ -1,19 +1,27 @@
 """Maps in the order of time: the answers say which are in force, what passed, and so what comes after."""
 
+from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
-from quorum import cohort_control, cohort_map
+from quorum import cohort_control, cohort_map, release, release_control, warehouse
 from quorum.budget import Slot
 from quorum.cohort_control import History
 from quorum.cohort_map import PATIENCE, Hierarchy
 from quorum.ledger import Answer
+from quorum.measurement import Plan
+from quorum.policy import Spec
+from quorum.workspace import Workspace
+from tests.specs import SELECTION, SPEC
 
 WEEKS = [date(2026, 1, 5) + timedelta(days=7 * number) for number in range(12)]
 LEAST = 5
-HIERARCHY = Hierarchy({(attribute, "*"): "*" for attribute in cohort_map.ATTRIBUTES})
+NO_PARENTS = [{"attribute": attribute, "value": "*", "parent": "*"} for attribute in cohort_map.ATTRIBUTES]
+HIERARCHY = Hierarchy({(row["attribute"], row["value"]): row["parent"] for row in NO_PARENTS})
 
 
 def version(tenant: str, labels: str = "retail/eu/small", **facts: Any) -> dict[str, Any]:
@@ -50,6 +58,36 @@ def cohorts(
 
 
 FIVE = [version(f"tenant {number}") for number in range(5)]
+
+
+def test_which_releases_are_due_has_no_part_in_what_cohorts_there_are(tmp_path: Path) -> None:
+    """What a tenant's quota holds up is not due, and one user's row can decide that: so all that are declared count."""
+    wide = replace(SPEC, name="wide", atom_min_contributors=40, min_tenants=7)
+    selection = replace(SELECTION, min_tenants=9)
+    workspace = Workspace(tmp_path)
+    workspace.landing.mkdir()
+    workspace.prepare()
+    tenants = [version(f"t{number}", f"media/eu/{'small' if number < 25 else 'large'}") for number in range(50)]
+    with warehouse.opened(workspace, "tenant") as connection:
+        warehouse.replace(connection, "dim_tenants", pa.Table.from_pylist(tenants))
+        warehouse.replace(connection, "cohort_hierarchies", pa.Table.from_pylist(NO_PARENTS))
+
+    def found(due: list[Spec], declared: list[Spec]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        release_control.write(workspace, [is_due(spec, WEEKS[0]) for spec in due], declared)
+        with warehouse.opened(workspace, "cross_tenant", read_only=True) as connection:
+            maps = warehouse.rows(connection, "from cohort_maps order by all")
+            return maps, warehouse.rows(connection, "select distinct thin_below from release_periods")
+
+    declared = [SPEC, wide, selection]
+    of_all = found([SPEC, wide], declared)
+    assert of_all[1] == [{"thin_below": 7}], "a selection is over no cohort"
+    assert found([SPEC], declared) == found([wide], declared) == of_all
+    assert found([SPEC], [SPEC]) != of_all, "else this test shows nothing"
+
+
+def is_due(spec: Spec, start: date) -> release.Due:
+    layout = spec.layout({})
+    return release.Due(spec, start, start + timedelta(days=7), layout, Plan.of(spec, layout), "policy")
 
 
 def test_weeks_of_one_night_follow_each_other() -> None:

@@ -1,7 +1,8 @@
 import itertools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -13,15 +14,17 @@ from hypothesis import strategies as st
 
 from quorum import mechanisms
 from quorum.errors import Refused
-from quorum.measurement import Cells, Cohort, Group, Plan, cells_from, eligible_groups, measure, refused
+from quorum.measurement import Cells, Cohort, Group, Noise, Plan, cells_from, eligible_groups, measure, refused
 from quorum.policy import ATOM
 from quorum.settings import project_directory
+from tests.measured_world import all_pass
 from tests.specs import SPEC
 
 LAYOUT = SPEC.layout({})
 PLAN = Plan.of(SPEC, LAYOUT)
 QUORUM = SPEC.quorum * PLAN.count_scale
 HUGE = 10**12
+COUNTS = (0, 1, QUORUM - 1, QUORUM, 2 * QUORUM, 4 * QUORUM)
 
 
 def atom(name: str, region: str = "eu") -> Cohort:
@@ -91,12 +94,26 @@ class TestGate:
         sunk = measure(SPEC, PLAN, CELLS, noise=lambda values, _scale: [value - HUGE for value in values])
         assert sunk[0] == frozenset()
 
-    def test_a_draw_is_used_again_whatever_the_noise_says(self) -> None:
-        drawn = frozenset({MEDIUM.key})
-        eligible, cohorts = measure(SPEC, PLAN, CELLS, drawn, noise=huge)
-        assert eligible == drawn
+    def test_a_look_speaks_of_no_group_that_its_release_did_not_find(self) -> None:
+        eligible, cohorts = measure(SPEC, PLAN, CELLS, frozenset({MEDIUM.key}), noise=huge)
+        assert eligible == {MEDIUM.key}
         shown = {key for (_, key), cohort in by_cohort(cohorts).items() if cohort["noisy"]}
         assert shown == {MEDIUM.key, "retail/*/*", "*/*/*"}
+
+    @given(st.lists(st.sampled_from(COUNTS), min_size=3, max_size=3), st.sampled_from([none, huge]))
+    def test_a_look_after_rows_have_left_says_nothing_of_less_than_a_quorum(
+        self, counts: list[int], noise: Noise
+    ) -> None:
+        """Whatever its release found before, and whatever the noise is: it looks at what is there now."""
+        now: dict[Group, tuple[int, ...]] = {
+            Group(each.key, None): (count, 1, 1, 1) for each, count in zip(VECTORS, counts, strict=True)
+        }
+        eligible, cohorts = measure(SPEC, PLAN, replace(CELLS, vectors=now), ELIGIBLE, noise)
+        left = {each.key for each, count in zip(VECTORS, counts, strict=True) if count >= QUORUM}
+        assert eligible <= left & ELIGIBLE
+        for cohort in cohorts:
+            assert set(cohort["members"]) <= eligible
+            assert (cohort["noisy"] is not None) == bool(cohort["members"])
 
 
 class TestParents:
@@ -107,20 +124,19 @@ class TestParents:
         assert cohorts["industry", "retail/*/*"]["noisy"] == list(VECTORS[MEDIUM])
 
     @pytest.mark.parametrize(
-        ("drawn", "isolated"),
-        [(None, False), (frozenset({LARGE.key, MEDIUM.key, SMALL.key}), True)],
-        ids=["eligible atoms", "planted bug: all atoms"],
+        ("gate", "isolated"), [(nullcontext, False), (all_pass, True)], ids=["eligible atoms", "planted bug: all atoms"]
     )
-    def test_who_is_in_no_eligible_atom_is_in_no_parent(self, drawn: frozenset[str] | None, isolated: bool) -> None:
+    def test_who_is_in_no_eligible_atom_is_in_no_parent(self, gate: Callable[[], Any], isolated: bool) -> None:
         without = replace(CELLS, vectors=CELLS.vectors | {Group(SMALL.key, None): (0, 0, 0, 0)})
-        parents = [measure(SPEC, PLAN, cells, drawn, none)[1][3:] for cells in (CELLS, without)]
+        with gate():
+            parents = [measure(SPEC, PLAN, cells, None, none)[1][3:] for cells in (CELLS, without)]
         assert (parents[0] != parents[1]) is isolated
 
     def test_an_atom_in_transition_is_in_no_figure(self) -> None:
         """Withheld like one that is no quorum, with the same noise on all others, and left out of each parent."""
         changed = replace(CELLS, in_transition=frozenset({MEDIUM.key}))
-        for drawn in (None, ELIGIBLE):
-            eligible, cohorts = measure(SPEC, PLAN, changed, drawn, none)
+        for among in (None, ELIGIBLE):
+            eligible, cohorts = measure(SPEC, PLAN, changed, among, none)
             assert eligible == {LARGE.key}
             found = by_cohort(cohorts)
             assert found["atom", MEDIUM.key] == found["atom", SMALL.key] | asdict(MEDIUM)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from decimal import Decimal
 from itertools import combinations
@@ -17,7 +18,7 @@ from quorum.metrics import Metric
 from quorum.policy import ATOM
 from tests import rendered
 from tests.measured_world import SPEC as OF_EACH_KIND
-from tests.measured_world import rescaled
+from tests.measured_world import all_pass, rescaled
 from tests.noise_audit import Array, Vector, best_statistic, copies, draws, epsilon_of, least_mu
 
 TEST = 40_000
@@ -178,7 +179,7 @@ class TestParents:
     """A parent less its atoms says nothing of an atom that is no quorum, whoever is in it."""
 
     @staticmethod
-    def rest(failing: Vector, number: int, drawn: Callable[[Cells], frozenset[str]] | None = None) -> Array:
+    def rest(failing: Vector, number: int) -> Array:
         """Return the noisy count of many parents less that of their one eligible atom."""
         atoms = [Cohort(f"{kind}{n}", ATOM, str(n), "r", kind) for n in range(number) for kind in "ef"]
         pairs = zip(atoms[::2], atoms[1::2], strict=True)
@@ -188,19 +189,18 @@ class TestParents:
             (None,),
             {Group(atom.key, None): tuple(BASE if atom.size_band == "e" else failing) for atom in atoms},
         )
-        _, cohorts = measure(SPEC, PLAN, cells, drawn(cells) if drawn else None)
+        _, cohorts = measure(SPEC, PLAN, cells)
         noisy = {cohort["key"]: cohort["noisy"] for cohort in cohorts if cohort["noisy"]}
         return np.array([noisy[f"p{n}"][0] - noisy[f"e{n}"][0] for n in range(number)], dtype=float)
 
     NEARLY = ((SPEC.quorum - 1) * LAYOUT.count_scale, 0)
 
     @pytest.mark.parametrize(
-        ("drawn", "found"),
-        [(None, False), (lambda cells: frozenset(group.id for group in cells.groups), True)],
-        ids=["eligible atoms", "planted bug: all atoms"],
+        ("gate", "found"), [(nullcontext, False), (all_pass, True)], ids=["eligible atoms", "planted bug: all atoms"]
     )
-    def test_who_is_no_quorum_is_in_no_parent(self, drawn: Any, found: bool) -> None:
-        empty, full = (self.rest(failing, 4_000, drawn) for failing in ((0, 0), self.NEARLY))
+    def test_who_is_no_quorum_is_in_no_parent(self, gate: Callable[[], Any], found: bool) -> None:
+        with gate():
+            empty, full = (self.rest(failing, 4_000) for failing in ((0, 0), self.NEARLY))
         assert (least_mu(empty, full, self.NEARLY[0] / 2) > 0) is found
 
 
@@ -218,11 +218,11 @@ class TestNoReuse:
         vector = np.array([10**9, 5, 6, 7])
         cells = copies(vector.tolist(), self.ATOMS, SPEC.levels)
         scales = np.array(list(plan.scales.values()))
-        everyone = frozenset(group.id for group in cells.groups)
-        answers = [
-            np.array([cohort["noisy"] for cohort in measure(spec, plan, cells, everyone, noise)[1]], dtype=float)
-            for _ in range(2)
-        ]
+        with all_pass():
+            answers = [
+                np.array([cohort["noisy"] for cohort in measure(spec, plan, cells, noise=noise)[1]], dtype=float)
+                for _ in range(2)
+            ]
         found = np.array(answers).reshape(2, 3, self.ATOMS, self.CELLS_OF_EACH) - vector
         return np.asarray(found / scales[:, None, None])
 

@@ -112,7 +112,7 @@ def withheld_by(sql: str, worlds: list[list[Member]]) -> list[set[str]]:
                 if place:
                     row = {"period_start": day, "tenant_key": member.tenant, "listing": "listed"}
                     rows.append(row | {"contributor_key": place[0], "cohort_key": place[1]})
-    periods = [{"period_start": start, "previous_start": start - week, "min_tenants": QUORUM} for start in starts]
+    periods = [{"period_start": start, "previous_start": start - week, "thin_below": QUORUM} for start in starts]
     with duckdb.connect() as connection:
         connection.register("release_periods", pa.Table.from_pylist(periods))
         connection.register("cohort_tenants", pa.Table.from_pylist(rows))
@@ -163,7 +163,7 @@ SPREADS = """    union
 """
 # What somebody could forget, as replacements in the model.
 PLANTED = {
-    "nothing is withheld": {"contributors < periods.min_tenants": "contributors < 0"},
+    "nothing is withheld": {"contributors < periods.thin_below": "contributors < 0"},
     "only where few arrive": {SPREADS: ""},
     "twins count twice": {"count(distinct contributor_key)": "count(*)"},
     "who changes owner stays": {

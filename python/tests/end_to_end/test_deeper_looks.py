@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from quorum import warehouse
 from quorum.ledger import Ledger
+from quorum.runner import Dbt
 from quorum.workspace import Workspace
 from tests.end_to_end import worlds
 from tests.end_to_end.conftest import Night
@@ -51,6 +53,30 @@ def test_one_that_has_no_room_is_not_approved(workspace: Workspace, tmp_path: Pa
     assert "so rho 0.010 would fit" in refused.stderr
 
 
+def test_a_group_that_has_lost_its_quorum_is_in_no_look_and_stops_no_night(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    """Rows expire, and users are erased, after the release was answered: what they leave is no quorum any more."""
+    copy = worlds.copied(workspace, tmp_path / "workspace")
+    for command in (ASKED, ("approve", "1", "--by", "bo")):
+        assert worlds.quorum(copy, *command, *AS_OF).exit_code == 0
+    night = worlds.events_alone(copy)
+    with warehouse.opened(copy, "tenant") as connection:
+        connection.execute("delete from int_events where hash(unit_key) % 20 <> 0")
+    night._dbt = Dbt(copy)  # with the tests that hold what was answered to its guarantees
+    night.answer()
+    assert [outcome.due.spec.name for outcome in night.report.outcomes] == ["feature_usage#1"]
+    groups = {row["key"]: row["members"] for row in night.report.outcomes[0].payload["cohorts"]}
+    assert set(map(len, groups.values())) == {0}, "no figure is about what is left"
+    weights = "select cohort_key, weight from measured_groups where release = 'feature_usage#1'"
+    left = dict(worlds.fetch(copy, "cross_tenant", weights))
+    before = Ledger.open(copy.ledger_url).eligible("feature_usage", "week", WEEK)
+    assert before
+    assert all(0 < left[key] < 250 for key in before), "else this shows nothing"
+    night.answer()
+    assert (night.report.outcomes, night.report.waiting) == ([], []), "the night after goes on"
+
+
 def test_from_the_request_to_the_mart(workspace: Workspace) -> None:
     ledger = Ledger.open(workspace.ledger_url)
     before = ledger.length
@@ -68,9 +94,10 @@ def test_from_the_request_to_the_mart(workspace: Workspace) -> None:
     night = worlds.answer(workspace)
     assert [outcome.due.spec.name for outcome in night.outcomes] == ["feature_usage#1"]
     [charge] = [charge for charge in ledger.charges() if charge.slot.release == "feature_usage#1"]
-    assert (charge.cost.rho, charge.cost.delta_gate) == (Decimal("0.010"), Decimal(0)), (
-        "the gate was drawn by its release"
-    )
+    plan = night.outcomes[0].due.plan
+    assert charge.cost.rho == Decimal("0.010")
+    assert 0 <= float(charge.cost.delta_gate) - plan.delta_gate <= 1e-12, "it draws a gate of its own"
+    assert 1e-8 < plan.delta_gate < 1.1e-8
 
     rows = {
         name: worlds.fetch(

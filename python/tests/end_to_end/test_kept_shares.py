@@ -101,7 +101,7 @@ def forget_old(workspace: Workspace) -> None:
     comparisons.forget(workspace)
 
 
-@pytest.mark.parametrize("by", ["retention_days", "days of a class"])
+@pytest.mark.parametrize("by", ["retention_days", "label", "url"])
 def test_what_expires_takes_the_comparisons_along(by: str, simulated_night: Night, tmp_path: Path) -> None:
     workspace = worlds.copied(simulated_night.workspace, tmp_path / "workspace")
     key = Keyring.open(workspace.keyring).tenants()[TENANT].tenant_key
@@ -110,8 +110,8 @@ def test_what_expires_takes_the_comparisons_along(by: str, simulated_night: Nigh
         if by == "retention_days":
             connection.execute("update registry_today set retention_days = 11 where tenant_id = ?", [TENANT])
         else:
-            connection.execute("insert into class_retention values (?, 'label', 11)", [TENANT])
-            connection.execute("insert into class_retention select ?, 'url', 1", [TENANT])  # nothing is counted by it
+            connection.execute("insert into class_retention values (?, ?, 11)", [TENANT, by])
+            connection.execute("insert into class_retention values (?, 'ip_address', 1)", [TENANT])  # never counted
     forget_old(workspace)
     days = {day for day, _ in worlds.fetch(simulated_night.workspace, "tenant", EVENTS, [key]) if day < limit}
     gone = touched(workspace, days)
@@ -122,8 +122,12 @@ def test_what_expires_takes_the_comparisons_along(by: str, simulated_night: Nigh
 
 
 def test_no_release_reads_a_field_that_may_expire_beside_its_shares() -> None:
-    folder = project_directory() / "models" / "release"
-    words = {word for file in folder.glob("dp_*.sql") for word in re.findall(r"\w+", file.read_text())}
-    assert words & {*expiry.COLUMNS.values()} == {"event_name", "feature"}
+    """Those that are shipped, and those that are examples to be copied."""
+    shipped, examples = project_directory() / "models" / "release", project_directory() / "docs" / "examples"
+    read = {
+        file: {*re.findall(r"\w+", file.read_text())} for file in (*shipped.glob("*.sql"), *examples.rglob("*.sql"))
+    }
+    words = set().union(*read.values())
+    assert words & {*expiry.COLUMNS.values()} == {"event_name", "feature", "url_path"}
     assert not words & set(expiry.UNMEASURED)
     assert set(expiry.UNMEASURED) < set(expiry.COLUMNS.values())

@@ -106,21 +106,31 @@ def test_a_users_quota_looks_at_no_other_rows(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_tenants_quota_goes_round_its_users_and_holds_answers(tmp_path: Path) -> None:
-    """Those of the weeks in which its rows wait; where the tenant does not consent, none."""
+    """Those of the weeks in which its rows wait; where the tenant does not consent, none.
+
+    One that waits keeps its place in the budget: who finds no room beside it would find none if it did not wait.
+    """
     workspace = world(tmp_path, daily_event_quota="60")
-    worlds.land(workspace, "1.jsonl", [*sent("flood", 100), *sent("calm", 20), *sent("other", 5, "globex")])
+    workspace.policy.mkdir(exist_ok=True)
+    (workspace.policy / "budgets.csv").write_text("population,time_window,rho\nproduct_users,week,0.048\n")
+    old = NOON - timedelta(weeks=8)
+    flood = [*sent("flood", 70), *(event("acme", "flood", f"old{n:05}", old) for n in range(30))]
+    worlds.land(workspace, "1.jsonl", [*flood, *sent("calm", 20), *sent("other", 5, "globex")])
     worlds.land(workspace, "2.jsonl", sent("refuses", 100, "hooli", NOON - timedelta(weeks=1)))
     first = night(workspace, 0)
     assert endings(first) == (60 + 5 + 60, 60 + 40)
     assert deferred(workspace) == {"flood": 60, "refuses": 40}, "who sent most waits"
     week = (NOON - timedelta(days=NOON.weekday())).date()
-    assert sorted(first.waiting) == [f"{name} {week}" for name in RELEASES]
-    answered = [outcome.due.start for outcome in first.outcomes]
-    assert week not in answered
-    assert week - timedelta(weeks=1) in answered
+    earlier = [week - timedelta(weeks=back) for back in (3, 2, 1)]
+    looking_back = [f"retention {start}" for start in earlier]  # eight weeks; time to value looks back at four
+    assert sorted(first.waiting) == sorted([*(f"{name} {week}" for name in RELEASES), *looking_back])
+    assert {outcome.due.start for outcome in first.outcomes} == {*earlier}
+    refused = [f"{each.due.spec.name} {each.due.start}" for each in first.outcomes if each.refusal]
+    assert refused == [f"time_to_value {start}" for start in earlier], "though its rho would fit while others wait"
     second, due = taken_in(workspace, 1)
     assert endings(second) == (225, 0)
-    assert (sorted(f"{each.spec.name} {each.start}" for each in due), second.waiting) == (sorted(first.waiting), [])
+    assert sorted(f"{each.spec.name} {each.start}" for each in due) == sorted([*first.waiting, *refused])
+    assert second.waiting == []
 
 
 @pytest.mark.soak

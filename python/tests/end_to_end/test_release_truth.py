@@ -132,7 +132,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     nightly._Night(workspace, worlds.LAST_DAY, worlds.silent).ingest()
     Dbt(workspace)._invoke("run", ["--select", "+dim_tenants,path:models/tenant", "--target", "tenant"])
     due = due_releases(workspace)
-    release_control.write(workspace, due)
+    release_control.write(workspace, due, [each.spec for each in due])
     build_cells(workspace, ["path:models/cross_tenant", "path:models/release"])
 
     members = "select period_start, tenant_key, contributor_key, cohort_key from cohort_tenants"

@@ -185,7 +185,7 @@ def measure(workspace: Workspace, due: list[release.Due]) -> dict[Place, list[in
     """Run the night up to the vectors that would get noise."""
     worlds.events_alone(workspace)
     assert public_keys.catalog_keys(workspace) == sorted(FEATURES)
-    release_control.write(workspace, due)
+    release_control.write(workspace, due, [each.spec for each in due])
     Dbt(workspace).build("cross_tenant", "cross_tenant")
     query = "select cohort_key, period_start, list(value order by metric, key) from dp_feature_usage group by all"
     cells = worlds.fetch(workspace, "cross_tenant", query)

@@ -160,7 +160,7 @@ def measured(workspace: Workspace, due: list[release.Due]) -> dict[tuple[str, st
     """Run the night up to the vectors that would get noise."""
     worlds.events_alone(workspace)
     assert public_keys.catalog_keys(workspace) == sorted(FEATURES)
-    release_control.write(workspace, due)
+    release_control.write(workspace, due, [each.spec for each in due])
     Dbt(workspace).build("cross_tenant", "cross_tenant")
     found = {}
     for name in {each.spec.name for each in due}:

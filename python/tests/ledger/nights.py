@@ -51,7 +51,7 @@ def assert_harmless(url: str, released: Path) -> None:
     answers, charges = ledger.answers("adoption"), ledger.charges()
     assert [charge.cost for charge in charges] in ([], [GATED])
     assert len(answers) <= len(charges)
-    assert ledger.eligible("users", "week", week().start, "map") == (GATE.eligible if answers else None)
+    assert ledger.eligible("adoption", "week", week().start) == (GATE.eligible if answers else None)
     if released.exists():
         assert json.loads(released.read_text()) == [answers[0].id, answers[0].payload]
 

@@ -97,25 +97,29 @@ class TestAnswers:
 
 
 class TestGates:
-    def test_a_draw_is_kept_per_population_period_and_map(self, ledger: Ledger) -> None:
-        assert ledger.eligible("users", "week", MONDAY, "map") is None
+    def test_a_draw_is_kept_per_release_and_period(self, ledger: Ledger) -> None:
+        assert ledger.eligible("adoption", "week", MONDAY) is None
         atoms = frozenset({"b", "a"})
         ledger.commit(ledger.reserve(week(), GATED, YEARLY), PAYLOAD, Gate("map", atoms))
-        assert ledger.eligible("users", "week", MONDAY, "map") == atoms
-        assert ledger.eligible("users", "week", MONDAY, "new map") is None
-        assert ledger.eligible("users", "week", MONDAY + timedelta(7), "map") is None
-        assert ledger.eligible("users", "day", MONDAY, "map") is None
-        assert ledger.eligible("staff", "week", MONDAY, "map") is None
+        assert ledger.eligible("adoption", "week", MONDAY) == atoms
+        assert ledger.eligible("adoption", "week", MONDAY + timedelta(7)) is None
+        assert ledger.eligible("adoption", "day", MONDAY) is None
+        assert ledger.eligible("other", "week", MONDAY) is None
+
+    def test_an_answer_without_a_gate_has_drawn_nothing(self, ledger: Ledger) -> None:
+        ledger.commit(ledger.reserve(week(), COST, YEARLY), PAYLOAD)
+        assert ledger.eligible("adoption", "week", MONDAY) is None
 
     def test_a_draw_where_nothing_passed_is_still_a_draw(self, ledger: Ledger) -> None:
         ledger.commit(ledger.reserve(week(), GATED, YEARLY), PAYLOAD, Gate("map", frozenset()))
-        assert ledger.eligible("users", "week", MONDAY, "map") == frozenset()
+        assert ledger.eligible("adoption", "week", MONDAY) == frozenset()
 
-    def test_a_gate_is_drawn_once_for_all_releases(self, used: Ledger) -> None:
+    def test_a_gate_is_drawn_once_per_period_and_map(self, used: Ledger) -> None:
         reservation = used.reserve(week(release="other"), GATED, YEARLY)
         with pytest.raises(Refused, match="gate of users for 2026-03-23 was drawn already"):
             used.commit(reservation, PAYLOAD, Gate("map", frozenset({"other"})))
-        assert used.eligible("users", "week", MONDAY, "map") == frozenset({"atom"})
+        assert used.eligible("adoption", "week", MONDAY) == frozenset({"atom"})
+        assert used.eligible("other", "week", MONDAY) is None
         assert used.answer(week(release="other")) is None, "answer and draw are stored together or not at all"
 
     @pytest.mark.parametrize(("cost", "gate"), [(COST, Gate("map", frozenset())), (GATED, None)])

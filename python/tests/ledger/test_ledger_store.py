@@ -79,7 +79,7 @@ class TestTampering:
             used.verify,
             lambda: used.answer(week()),
             lambda: used.answers("adoption"),
-            lambda: used.eligible("users", "week", MONDAY, "map"),
+            lambda: used.eligible("adoption", "week", MONDAY),
         ]
         for call in calls:
             with pytest.raises(ChainBroken, match=rf"^ledger: entry {first_bad} ") as caught:
