@@ -22,12 +22,6 @@ registered as (
 
 ),
 
-keys as (
-
-    select * from {{ source('keyring', 'tenant_keys') }}
-
-),
-
 erased as (
 
     select * from {{ source('landing', 'erased_subjects') }}
@@ -40,16 +34,25 @@ erasure_key as (
 
 ),
 
+-- by their rows and not by their keys: a tenant's first rows are judged before it has any
+tenants as (
+
+    select distinct clocked.tenant_id
+    from clocked
+    where clocked.tenant_id is not null and exists (select 1 from erased)
+
+),
+
 -- of whom somebody was erased, so that rows of all others cost nothing here
 tenants_with_erased as (
 
     select
-        keys.tenant_id,
+        tenants.tenant_id,
         erasure_key.inner_pad,
         erasure_key.outer_pad
-    from keys
+    from tenants
     cross join erasure_key
-    where {{ erased_tenant('erasure_key', 'keys.tenant_id') }} in (select erased.tenant_subject from erased)
+    where {{ erased_tenant('erasure_key', 'tenants.tenant_id') }} in (select erased.tenant_subject from erased)
 
 ),
 
