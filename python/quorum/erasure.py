@@ -128,7 +128,7 @@ def _read_nonce(text: str) -> bytes:
     except ValueError:
         nonce = b""
     if len(nonce) != NONCE_BYTES:
-        raise BadInput(f"the nonce of a receipt is {2 * NONCE_BYTES} hexadecimal digits, as `quorum erase` printed them")
+        raise BadInput(f"the nonce of a receipt is {2 * NONCE_BYTES} hexadecimal digits: give all that was printed")
     return nonce
 
 

@@ -250,7 +250,7 @@ def renew(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def is_settled(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Tell whether nothing waits but what a quota has deferred, and no file that was written anew has still to leave."""
+    """Tell whether nothing waits but what a quota has deferred, and nothing that was written anew has still to go."""
     if not warehouse.has(connection, "int_deferred"):
         return False
     waiting = connection.execute(

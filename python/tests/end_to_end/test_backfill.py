@@ -215,14 +215,16 @@ class TestRewriting:
         said: list[str] = []
         next_night = worlds.begun(after["night"], worlds.LAST_DAY)
         with worlds.untested():
-            backfill = nightly._Night(after["backfill"], worlds.LAST_DAY, worlds.silent, (worlds.LAST_DAY, worlds.LAST_DAY))
+            days = (worlds.LAST_DAY, worlds.LAST_DAY)
+            backfill = nightly._Night(after["backfill"], worlds.LAST_DAY, worlds.silent, days)
             backfill.ingest()
             with nightly.between_nights(after["erase"], worlds.LAST_DAY, said.append):
                 pass
         events = "select tenant_key, occurred_at, country from int_events order by all"
         then, later = (NOON.replace(tzinfo=None) + timedelta(seconds=second) for second in (0, 14400))
         expected = {"acme": [(then, None), (later, None)], "borealis": [(later, None)], "globex": [(then, None)]}
-        assert {name: worlds.rows_by_tenant(each, events) for name, each in after.items()} == dict.fromkeys(after, expected)
+        found = {name: worlds.rows_by_tenant(each, events) for name, each in after.items()}
+        assert found == dict.fromkeys(after, expected)
 
         told = "is not there as it was read: its rows stay as they are"
         for night in (next_night, backfill):

@@ -62,7 +62,7 @@ def test_the_copy_that_counts_is_the_same_in_whatever_files_both_came(tmp_path: 
         differ = {event_key for event_key, count in copies.items() if count == 2}
         assert differ, column
         seen |= differ
-        assert {count for count in counting.values()} == {1}, column
+        assert set(counting.values()) == {1}, column
     assert len(seen) == len(DIFFERENCES)
 
 
