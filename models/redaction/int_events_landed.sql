@@ -22,45 +22,24 @@ registered as (
 
 ),
 
-keys as (
-
-    select * from {{ source('keyring', 'tenant_keys') }}
-
-),
-
 erased as (
 
     select * from {{ source('landing', 'erased_subjects') }}
 
 ),
 
+-- once there is whom to know
 erasure_key as (
 
     select * from {{ source('keyring', 'erasure_key') }}
+    where exists (select 1 from erased)
 
 ),
 
--- of whom somebody was erased, so that rows of all others cost nothing here
 tenants_with_erased as (
 
-    select
-        keys.tenant_id,
-        erasure_key.inner_pad,
-        erasure_key.outer_pad
-    from keys
-    cross join erasure_key
-    where {{ erased_tenant('erasure_key', 'keys.tenant_id') }} in (select erased.tenant_subject from erased)
-
-),
-
--- tenants that were erased whole have no keys any more, and only their rows could tell who they were
-erased_tenants as (
-
-    select * from erasure_key
-    where exists (
-        select 1 from erased
-        where erased.subject = erased.tenant_subject
-    )
+    select distinct tenant_subject
+    from erased
 
 ),
 
@@ -75,27 +54,39 @@ spelling as (
 
 ),
 
-with_subject as (
+-- by the row alone: a tenant's first rows are judged before it has keys, and one that was erased has none any more
+with_tenant as (
 
     select
         clocked.*,
-        case when erased_tenants.inner_pad is not null then {{ erased_tenant('erased_tenants', 'clocked.tenant_id') }} end
-            as tenant_subject,
-        case
-            when tenants_with_erased.inner_pad is null then null
-            when clocked.user_id is not null and spelling.user_id_action = 'tokenise_exact'
-                then {{ erased_person('tenants_with_erased', 'user', 'clocked.user_id', case_matters=true) }}
-            when clocked.user_id is not null
-                then {{ erased_person('tenants_with_erased', 'user', 'clocked.user_id') }}
-            when clocked.anonymous_id is not null and spelling.anonymous_id_action = 'tokenise_exact'
-                then {{ erased_person('tenants_with_erased', 'anonymous', 'clocked.anonymous_id', case_matters=true) }}
-            when clocked.anonymous_id is not null
-                then {{ erased_person('tenants_with_erased', 'anonymous', 'clocked.anonymous_id') }}
-        end as person_subject
+        erasure_key.inner_pad,
+        erasure_key.outer_pad,
+        case when erasure_key.inner_pad is not null then {{ erased_tenant('erasure_key', 'clocked.tenant_id') }} end
+            as tenant_subject
     from clocked
-    left join tenants_with_erased on clocked.tenant_id = tenants_with_erased.tenant_id
-    left join erased_tenants on true
-    left join spelling on clocked.source_format = spelling.source_format
+    left join erasure_key on true
+
+),
+
+-- rows of tenants of whom nobody was erased cost no more than that
+with_subject as (
+
+    select
+        with_tenant.*,
+        case
+            when tenants_with_erased.tenant_subject is null then null
+            when with_tenant.user_id is not null and spelling.user_id_action = 'tokenise_exact'
+                then {{ erased_person('with_tenant', 'user', 'with_tenant.user_id', case_matters=true) }}
+            when with_tenant.user_id is not null
+                then {{ erased_person('with_tenant', 'user', 'with_tenant.user_id') }}
+            when with_tenant.anonymous_id is not null and spelling.anonymous_id_action = 'tokenise_exact'
+                then {{ erased_person('with_tenant', 'anonymous', 'with_tenant.anonymous_id', case_matters=true) }}
+            when with_tenant.anonymous_id is not null
+                then {{ erased_person('with_tenant', 'anonymous', 'with_tenant.anonymous_id') }}
+        end as person_subject
+    from with_tenant
+    left join tenants_with_erased on with_tenant.tenant_subject = tenants_with_erased.tenant_subject
+    left join spelling on with_tenant.source_format = spelling.source_format
 
 ),
 

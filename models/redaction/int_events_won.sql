@@ -1,13 +1,15 @@
-{#- What tells two rows of one event apart, in the order in which it decides. -#}
+{#- What makes rows one event, and what tells them apart: all that is known of them, in the order in which it decides. -#}
+{%- set event = ['tenant_key', 'unit_key', 'event_key'] -%}
 {%- set contest = [
-    'tenant_key', 'unit_key', 'event_key', 'received_at', 'occurred_at', 'feature', 'event_name', 'value_minor', 'duration_ms',
-    'properties', 'url_path', 'referrer_channel', 'platform', 'country', 'landing_file', 'landing_row'
+    'received_at', 'occurred_at', 'feature', 'event_name', 'value_minor', 'duration_ms', 'properties', 'url_path',
+    'referrer_channel', 'platform', 'country', 'user_key', 'anonymous_key', 'account_key', 'client_session_key', 'ip_network',
+    'user_agent_family', 'occurred_at_rule', 'source_format', 'landing_file', 'landing_row'
 ] -%}
 {%- set accepted = built('int_events', 'tenant') -%}
 
 with candidates as (
 
-    select {{ contest | join(', ') }}
+    select {{ (event + contest) | join(', ') }}
     from {{ ref('int_events_admitted') }}
 
 ),
@@ -22,7 +24,7 @@ batch_rows as (
 -- the event as it stands, unless its own row is read again
 standing as (
 
-    select {{ contest | join(', ') }}
+    select {{ (event + contest) | join(', ') }}
     from {{ accepted }} as accepted
     where exists (
         select 1 from candidates
@@ -55,16 +57,15 @@ contestants as (
 ),
 
 -- one user's rows never decide about another's, so a duplicate is one within its unit; and the smallest of all
--- that ever landed wins, in whatever order it came
+-- that ever landed wins, in whatever order it came. A file's hash, which all its users make, is asked last: what is
+-- tied until then is the same event in all that it says
 ranked as (
 
     select
         *,
         row_number() over (
-            partition by tenant_key, unit_key, event_key
-            order by
-                received_at nulls last, occurred_at, feature nulls last, event_name, value_minor, duration_ms, properties,
-                url_path, referrer_channel, platform, country, landing_file, landing_row
+            partition by {{ event | join(', ') }}
+            order by {{ contest | join(' nulls last, ') }} nulls last
         ) as repetition
     from contestants
 

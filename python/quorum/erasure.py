@@ -28,7 +28,7 @@ from quorum import (
     warehouse,
 )
 from quorum.audit import AuditLog
-from quorum.errors import Refused
+from quorum.errors import BadInput, Refused
 from quorum.forgetting import Forgotten
 from quorum.hash_chain import ChainedLog
 from quorum.keyring import Keyring
@@ -113,13 +113,23 @@ def commitments(nonce: bytes, tenant_id: str, people: Iterable[Person]) -> list[
 
 def proof(workspace: Workspace, nonce: str, request: Request) -> dict[str, Any]:
     """Find the audit log's entry of an erasure that covers all of a request, by the nonce of its receipt."""
-    sought = set(commitments(bytes.fromhex(nonce), request.tenant_id, request.people()))
+    sought = set(commitments(_read_nonce(nonce), request.tenant_id, request.people()))
     log = ChainedLog(workspace.audit_log)
     log.verify()
     for entry in log.records():
         if entry.kind == "erasure" and sought <= set(entry.facts["commitments"]):
             return {"audit_entry": entry.seq, "tenant_key": entry.facts["tenant"], "rows": entry.facts["rows"]}
     raise Refused("the audit log holds no erasure that this receipt and these ids are of")
+
+
+def _read_nonce(text: str) -> bytes:
+    try:
+        nonce = bytes.fromhex(text)
+    except ValueError:
+        nonce = b""
+    if len(nonce) != NONCE_BYTES:
+        raise BadInput(f"the nonce of a receipt is {2 * NONCE_BYTES} hexadecimal digits: give all that was printed")
+    return nonce
 
 
 def _refuse_listed(workspace: Workspace, tenant_id: str, people: list[Person]) -> None:
@@ -150,11 +160,9 @@ def _mark(
     ):
         connection.begin()
         known: set[str] = set()
-        if people and keys:
+        if people:
             erasure_search.find_people(connection, workspace, tenant_id, keys, people)
             known = erasure_search.subjects(connection, key, tenant_id, people)
-        elif people:
-            known = subjects.of_people(key, tenant_id, people)
         else:
             erasure_search.find_tenant(connection, workspace, tenant_id, keys.tenant_key if keys else None)
             known = {subjects.of_tenant(key, tenant_id)}

@@ -159,12 +159,20 @@ def find_people(
     connection: duckdb.DuckDBPyConnection,
     workspace: Workspace,
     tenant_id: str,
-    keys: TenantKeys,
+    keys: TenantKeys | None,
     people: Sequence[Person],
 ) -> None:
-    """Put the rows of these people into ``found``, and take the names of what they sent out of governance."""
+    """Put the rows of these people into ``found``, and take the names of what they sent out of governance.
+
+    A tenant without ``keys`` has no pseudonyms to be found by; what it sent may wait in quarantine all the same.
+    """
     wanted = [
-        {"kind": each.kind, "is_exact": exact, "token": token(keys, each.kind, spelling), "spelling": spelling}
+        {
+            "kind": each.kind,
+            "is_exact": exact,
+            "token": token(keys, each.kind, spelling) if keys else None,
+            "spelling": spelling,
+        }
         for each in people
         for exact in (False, True)
         for spelling in [each.spelling(is_exact=exact)]
@@ -173,7 +181,7 @@ def find_people(
     connection.execute("create or replace temp table wanted as from incoming")
     connection.unregister("incoming")
     connection.execute(FORMATS)
-    whose = {"tenant_key": keys.tenant_key}
+    whose = {"tenant_key": keys.tenant_key if keys else None}
     connection.execute(UNITS, whose)
     connection.execute(BY_UNIT, whose)
     connection.execute(REFUSED, {"tenant_id": tenant_id})

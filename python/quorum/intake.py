@@ -7,19 +7,24 @@ import duckdb
 import pyarrow as pa
 
 from quorum import catalog, erased_rows, landing_queue, settings, warehouse
-from quorum.landing import Landing, Problem
+from quorum.landing import Landing, Problem, told
 from quorum.runner import Dbt
 from quorum.workspace import Workspace
 
 CONTROL = pa.schema([("as_of", pa.date32()), ("rebuild_from", pa.date32()), ("rebuild_to", pa.date32())])
 
-# Files whose rows repeat an event that another file brought: where that one is read anew, they may win.
+# Files whose rows repeat an event that another file brought: where that one is read anew, they may win. Rows that
+# wait already need no reading.
 REPEATED = """
 select distinct duplicates.landing_file
 from int_duplicates as duplicates
 inner join tenant.int_events as events using (tenant_key, unit_key, event_key)
 inner join landing_files as files on files.landing_file = duplicates.landing_file and files.state = 'read'
 where {brought}
+and not exists (
+    from landing_rows as waiting
+    where waiting.landing_file = duplicates.landing_file and waiting.landing_row = duplicates.landing_row
+)
 """
 IN_RANGE = """
 select landing_file from tenant.int_events where occurred_at >= $first and occurred_at < $last + interval 1 day
@@ -44,8 +49,7 @@ def queue_new_files(workspace: Workspace, dbt: Dbt) -> list[Problem]:
         [(as_of,)] = connection.execute("select as_of from run_control").fetchall()
         landing = Landing(connection, workspace.landing, settings.batch_rows(), rewriting, as_of)
         landing.load(settings.formats())
-        if connection.execute("select 1 from landing_files where state = 'replaced'").fetchone():
-            landing.load_again(_found(workspace, connection, REPEATED.format(brought=REPLACED)))
+        _read_repeats(workspace, connection, landing)
         return landing.problems
 
 
@@ -57,6 +61,7 @@ def queue_again(workspace: Workspace, first: date, last: date) -> list[Problem]:
         files = _found(workspace, connection, IN_RANGE, days)
         in_range = f"events.landing_file in ({IN_RANGE})"
         landing.load_again(files | _found(workspace, connection, REPEATED.format(brought=in_range), days))
+        _read_repeats(workspace, connection, landing)
         return landing.problems
 
 
@@ -68,6 +73,13 @@ def work_off(
     progress: Callable[[str], None],
 ) -> None:
     """Judge and redact what is queued, a batch at a time. A first night builds the relations, whatever is queued."""
+    with warehouse.opened(workspace, "restricted") as connection:
+        landing = Landing(connection, workspace.landing, settings.batch_rows())
+        # the first batch takes away what files that were written anew had brought, and a night that withdrew one may
+        # have died before it came to this
+        _read_repeats(workspace, connection, landing)
+    for problem in told(landing.problems):
+        progress(problem)
     batch: int | None = 0
     further = ""
     while batch is not None:
@@ -92,9 +104,19 @@ def work_off(
         batch, further = following, "_again"
 
 
+def _read_repeats(workspace: Workspace, connection: duckdb.DuckDBPyConnection, landing: Landing) -> None:
+    """Queue the rows that repeat an event of a file that was written anew: one of them may be the event now."""
+    if _awaits_withdrawal(connection) and (files := _found(workspace, connection, REPEATED.format(brought=REPLACED))):
+        landing.load_again(files)
+
+
+def _awaits_withdrawal(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Tell whether what a file brought has still to go, since it was written anew."""
+    return connection.execute("select 1 from landing_files where state = 'replaced'").fetchone() is not None
+
+
 def _is_done(connection: duckdb.DuckDBPyConnection) -> bool:
-    built = warehouse.has(connection, "gov_landing_accounting")
-    return built and not connection.execute("select 1 from landing_files where state = 'replaced'").fetchone()
+    return warehouse.has(connection, "gov_landing_accounting") and not _awaits_withdrawal(connection)
 
 
 def _found(

@@ -86,7 +86,7 @@ select
     files.folder_tenant,
     quarantine.payload as line
 from int_quarantine as quarantine
-inner join landing_files as files using (landing_file)
+inner join landing_files as files on files.landing_file = quarantine.landing_file and files.state = 'read'
 cross join run_control
 where (
     quarantine.reason = 'unknown_tenant'
@@ -250,11 +250,12 @@ def renew(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def is_settled(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Tell whether nothing waits but what a quota has deferred."""
+    """Tell whether nothing waits but what a quota has deferred, and nothing that was written anew has still to go."""
     if not warehouse.has(connection, "int_deferred"):
         return False
     waiting = connection.execute(
-        "select 1 from landing_batch union all select 1 from landing_rows where not exists (from int_deferred "
+        "select 1 from landing_batch union all select 1 from landing_files where state = 'replaced' "
+        "union all select 1 from landing_rows where not exists (from int_deferred "
         "where int_deferred.landing_file = landing_rows.landing_file "
         "and int_deferred.landing_row = landing_rows.landing_row)"
     )

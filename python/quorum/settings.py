@@ -29,7 +29,14 @@ def memory_limit() -> str:
 
 def batch_rows() -> int:
     """Return how many raw rows are judged at a time; more are cut into batches."""
-    return int(os.environ.get("QUORUM_BATCH_ROWS", "1000000"))
+    given = os.environ.get("QUORUM_BATCH_ROWS", "1000000")
+    try:
+        rows = int(given)
+    except ValueError:
+        rows = 0
+    if rows < 1:
+        raise BadInput(f"QUORUM_BATCH_ROWS is {given!r}: it must be a whole number of at least 1")
+    return rows
 
 
 def today() -> date:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from quorum import runner
+from quorum import nightly, runner
+from quorum.errors import BadInput
 from quorum.ledger import Ledger
 from quorum.workspace import Workspace
 from tests.end_to_end import worlds
@@ -184,3 +185,48 @@ class TestRewriting:
         report = worlds.build(workspace)
         assert (report.rows["accepted"], report.rows["duplicate"]) == (2, 0)
         assert day_of(workspace) == [("2024-03-01", 2, 2)]
+
+    def test_whatever_follows_a_night_that_died_after_a_file_was_withdrawn(
+        self, workspace: Workspace, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
+        """The next night, a backfill and an erasure take away what the file brought, and what it had beaten comes."""
+        one, two, three = (self.row("u", second) for second in (0, 7200, 14400))
+        self.land(workspace, "a", *(row | {"geo": {"country": "DE"}} for row in (one, two)))  # so that these win
+        self.land(workspace, "b", one)
+        self.land(workspace, "c", two)
+        self.land(workspace, "a", one, tenant="borealis")
+        self.land(workspace, "a", one, tenant="globex")
+        first = worlds.ingest(workspace)
+        assert first.reasons == {"unknown_tenant": 1}
+        assert (first.rows["accepted"], first.rows["duplicate"]) == (3, 2)
+
+        for tenant in ("acme", "borealis"):
+            self.land(workspace, "a", three, tenant=tenant)
+        (workspace.landing / "ga4" / "tenant=acme" / "c.jsonl").unlink()
+        stray = workspace.landing / "stray"
+        stray.mkdir()
+        with pytest.raises(BadInput, match="no known format"):
+            worlds.ingest(workspace)
+        stray.rmdir()
+        worlds.registered(workspace.root, [registered(tenant) for tenant in ("acme", "borealis", "globex")])
+
+        root = tmp_path_factory.mktemp("after")
+        after = {name: worlds.copied(workspace, root / name) for name in ("night", "backfill", "erase")}
+        said: list[str] = []
+        next_night = worlds.begun(after["night"], worlds.LAST_DAY)
+        with worlds.untested():
+            days = (worlds.LAST_DAY, worlds.LAST_DAY)
+            backfill = nightly._Night(after["backfill"], worlds.LAST_DAY, worlds.silent, days)
+            backfill.ingest()
+            with nightly.between_nights(after["erase"], worlds.LAST_DAY, said.append):
+                pass
+        events = "select tenant_key, occurred_at, country from int_events order by all"
+        then, later = (NOON.replace(tzinfo=None) + timedelta(seconds=second) for second in (0, 14400))
+        expected = {"acme": [(then, None), (later, None)], "borealis": [(later, None)], "globex": [(then, None)]}
+        found = {name: worlds.rows_by_tenant(each, events) for name, each in after.items()}
+        assert found == dict.fromkeys(after, expected)
+
+        told = "is not there as it was read: its rows stay as they are"
+        for night in (next_night, backfill):
+            assert [problem.what for problem in night.report.problems] == [told]
+        assert any(told in line and "/c" not in line for line in said)

@@ -21,6 +21,7 @@ from tests.end_to_end.conftest import Night
 from tests.end_to_end.histories import event
 
 RUN = ("run", f"--as-of={worlds.LAST_DAY}")
+CHECK = ("erase", "--tenant=acme-001", "--user=u", f"--as-of={worlds.LAST_DAY}", "--check")
 SENT = datetime(2025, 9, 1, 12, tzinfo=UTC)  # before all that is simulated, and not so long ago that it expires
 WELL_FORMED_KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 UNTOUCHED = ("published", "ledger", "keyring", "warehouse")
@@ -113,6 +114,13 @@ MISTAKES = {
     "no project": Mistake(2, "no dbt_project.yml in /nowhere", environment={"QUORUM_PROJECT": "/nowhere"}),
     "a day that is none": Mistake(2, "'--as-of': '2026-02-30' does not match", command=("run", "--as-of=2026-02-30")),
     "a day that is not over": Mistake(2, "2199-01-01 is not over yet", command=("run", "--as-of=2199-01-01")),
+    "batches of half a number": Mistake(
+        2, "QUORUM_BATCH_ROWS is '1e6': it must be a whole number", environment={"QUORUM_BATCH_ROWS": "1e6"}
+    ),
+    "batches of no row": Mistake(2, "whole number of at least 1", environment={"QUORUM_BATCH_ROWS": "0"}),
+    "a nonce that is none": Mistake(2, "is 64 hexadecimal digits", command=(*CHECK, "zz")),
+    "half a nonce": Mistake(2, "is 64 hexadecimal digits", command=(*CHECK, "0a" * 16)),
+    "no nonce at all": Mistake(2, "is 64 hexadecimal digits", command=(*CHECK, "")),
     "an unknown option": Mistake(2, "No such option '--force'", command=("run", "--force")),
     "an unknown command": Mistake(2, "No such command 'publish'", command=("publish",)),
     "a tenant that is none": Mistake(2, "this tenant has no keys", command=("keys", "--tenant=nobody")),
