@@ -210,10 +210,10 @@ def verify(workspace: Workspace, written_down: str | None, accept_loss: bool) ->
     ledger.verify()
     release_folders.refuse_if_behind(workspace, ledger)
     chains = anchors.verify(workspace, ledger)
-    if not accept_loss:
-        release_folders.refuse_elsewhere(workspace, chains.audit)
     if written_down:
         anchors.contains(chains, written_down)
+    if not accept_loss:
+        release_folders.refuse_elsewhere(workspace, chains.audit)
     return {
         "published_files": files,
         "ledger_entries": len(chains.ledger),
