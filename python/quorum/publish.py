@@ -43,6 +43,9 @@ class Publication:
         self._facts = facts
         self._budgets = budgets
         self._last = release_folders.current(workspace)
+        said = release_folders.operator_manifest(workspace, self._last.name) if self._last else {}
+        self._last_rows: dict[str, dict[str, int]] = said.get("rows", {})
+        self._last_files = release_folders.by_folder(said.get("files", {}))
         self.id = secrets.token_hex(8)
         self._folder = workspace.published / "releases" / self.id
         self._rows: dict[str, dict[str, int]] = {}  # of each bundle's marts
@@ -170,19 +173,18 @@ class Publication:
         last = self._of_last(folder)
         if last is None:
             return
-        if not release_folders.as_published(self._workspace, last):
+        if not self._is_as_published(last):
             raise Refused(f"{last} was changed after it was published, and is to stay: put it back")
         folder.mkdir(parents=True)
         self._link(folder)
-        of_last = release_folders.operator_manifest(self._workspace, str(self.last)).get("rows", {})
-        self._rows[bundle.tenant_key] = of_last.get(bundle.tenant_key, {})
+        self._rows[bundle.tenant_key] = self._last_rows.get(bundle.tenant_key, {})
 
     def _reused(self, folder: Path, contents: Mapping[str, Content], privacy: Mapping[str, Any]) -> bool:
         """Link the last release's files into this one where they hold the same, page included, under the same key."""
         last = self._of_last(folder)
         if last is None:
             return False
-        if not release_folders.as_published(self._workspace, last):
+        if not self._is_as_published(last):
             self._progress(f"{last} was changed after it was published: it is written anew")
             return False
         known = release_folders.manifest(last)
@@ -196,6 +198,10 @@ class Publication:
         """Return the same folder of the last release, where it has one."""
         last = self._last / folder.relative_to(self._folder) if self._last else None
         return last if last and (last / MANIFEST).is_file() else None
+
+    def _is_as_published(self, last: Path) -> bool:
+        """Tell whether a folder of the last release holds what was published in it."""
+        return release_folders.holds(last, self._last_files.get(str(last.relative_to(str(self._last))), {}))
 
     def _link(self, folder: Path) -> None:
         for file in (self._of_last(folder) or folder).iterdir():

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -180,15 +180,18 @@ def _digest(path: Path | None, known: dict[tuple[int, int], str]) -> str | None:
     return known[place]
 
 
-def as_published(workspace: Workspace, folder: Path) -> bool:
-    """Tell whether a folder of the current release holds, byte for byte, what was published in it."""
-    release = current(workspace)
-    if release is None:
-        return False
-    own = f"{folder.relative_to(release)}/"
-    listed = operator_manifest(workspace, release.name).get("files", {})
-    expected = {name.removeprefix(own): digest for name, digest in listed.items() if name.startswith(own)}
-    return expected == {path.name: _digest(path, {}) for path in folder.iterdir()}
+def by_folder(files: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return the files that an operator's manifest lists, and their hashes, by the folders that they are in."""
+    found: dict[str, dict[str, str]] = {}
+    for name, digest in files.items():
+        folder, _, file = name.rpartition("/")
+        found.setdefault(folder, {})[file] = digest
+    return found
+
+
+def holds(folder: Path, files: Mapping[str, str]) -> bool:
+    """Tell whether a folder holds these files, byte for byte, and nothing else."""
+    return files == {path.name: _digest(path, {}) for path in folder.iterdir()}
 
 
 def sha256(path: Path) -> str:
