@@ -164,7 +164,10 @@ class Checks:
         file = self._last.benchmarks / f"{BENCHMARKS}.parquet" if self._last.benchmarks else None
         if file is None or not file.exists():
             return None
-        return connection.execute(_changes(mart, file)).df()
+        try:
+            return connection.execute(_changes(mart, file)).df()
+        except duckdb.Error:  # the query is sound: it is the file that readers have
+            raise Refused(f"{file} cannot be read: put it back, or run with --accept-changes") from None
 
     @staticmethod
     def _refuse(failure: Failure | None, remedy: str) -> None:

@@ -144,6 +144,12 @@ class TestAgainstTheLastRelease:
             other.check()
         assert other.check(accept_changes=True).statuses
 
+    def test_a_last_release_that_cannot_be_read_is_told(self, benchmarked: Copy, tmp_path: Path) -> None:
+        file = tmp_path / "mart_benchmarks.parquet"
+        file.write_bytes(b"PAR1, and no more")
+        with pytest.raises(Refused, match=r"mart_benchmarks.parquet cannot be read: put it back, or run with"):
+            benchmarked.check(Last({}, tmp_path))
+
 
 def test_one_bundle_is_withheld_and_all_others_move_on(simulated_night: Night, tmp_path: Path) -> None:
     workspace = worlds.copied(simulated_night.workspace, tmp_path / "workspace")
