@@ -5,7 +5,6 @@ the strictest holds, and a relation that no row names is seen by nobody. The flo
 tenant's role see more than its own rows, or the role of benchmarks anything of the tenant plane.
 """
 
-import csv
 import hashlib
 import json
 import re
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from quorum import csv_file
 from quorum.errors import BadInput, Refused
 
 COLUMNS = ("role", "plane", "relation", "sees")
@@ -67,28 +67,19 @@ class Access:
 
 
 def _rows(path: Path, name: str) -> tuple[Mapping[str, str], ...]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            rows = list(reader)
-    except (UnicodeDecodeError, csv.Error):
-        raise BadInput(f"{name} is no CSV in UTF-8") from None
-    if tuple(reader.fieldnames or ()) != COLUMNS:
-        raise BadInput(f"{name} line 1: expected the columns {','.join(COLUMNS)}")
+    rows = csv_file.policy_rows(path, name, COLUMNS)
     for number, row in enumerate(rows, start=2):
         _check(f"{name} line {number}", row)
     return tuple(rows)
 
 
-def _check(where: str, row: Mapping[str | None, str | None]) -> None:
-    if None in row or None in row.values():
-        raise BadInput(f"{where}: it has too few or too many fields")
-    role, sees = str(row["role"]), str(row["sees"])
+def _check(where: str, row: Mapping[str, str]) -> None:
+    role, sees = row["role"], row["sees"]
     if role not in PLANES:
         raise BadInput(f"{where}: role is not one of {', '.join(PLANES)}")
     if sees not in SEES:
         raise BadInput(f"{where}: sees is not one of {', '.join(SEES)}")
-    if not _PATTERN.fullmatch(str(row["relation"])):
+    if not _PATTERN.fullmatch(row["relation"]):
         raise BadInput(f"{where}: relation is a name, or the beginning of names and a *")
     if row["plane"] != PLANES[role]:
         raise Refused(f"{where}: the role {role} sees nothing but the plane {PLANES[role]}")

@@ -21,6 +21,22 @@ def rows(path: Path, columns: Collection[str], optional: Collection[str] = ()) -
         yield line, dict(zip(header, cells, strict=True))
 
 
+def policy_rows(path: Path, name: str, columns: Collection[str]) -> list[dict[str, str]]:
+    """Return the rows of a file of policy, which has these columns in their order; ``name`` is what a line calls it."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            found = list(reader)
+    except (UnicodeDecodeError, csv.Error):
+        raise BadInput(f"{name} is no CSV in UTF-8") from None
+    if list(reader.fieldnames or ()) != list(columns):
+        raise BadInput(f"{name} line 1: expected the columns {','.join(columns)}")
+    for number, row in enumerate(found, start=2):
+        if None in row or None in row.values():
+            raise BadInput(f"{name} line {number}: it has too few or too many fields")
+    return found
+
+
 def identifier(column: str, text: str) -> str:
     """Return an identifier as it stands. It may hold personal data: no message shows one."""
     if not text.strip():

@@ -4,14 +4,13 @@ A row decides one field of the event contract, or one property, for one raw form
 a field of the contract can take is what the models have a form for; a property can take what suits its class.
 """
 
-import csv
 import hashlib
 import json
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from quorum import settings
+from quorum import csv_file, settings
 from quorum.errors import BadInput, Refused
 
 COLUMNS = ("source_format", "field", "class", "action")
@@ -57,7 +56,7 @@ Forms = Mapping[str, Collection[str]]  # fields of the event contract, and the a
 def shipped(path: Path, forms: Forms) -> list[dict[str, str]]:
     """Read the seed; each row must be one that the models can do, and say who may see what comes out."""
     name = f"seeds/policy/{path.name}"
-    rows = _rows(path, name, (*COLUMNS, "audience"))
+    rows = csv_file.policy_rows(path, name, (*COLUMNS, "audience"))
     for number, row in enumerate(rows, start=2):
         where = f"{name} line {number}"
         _refuse_unreadable(where, row, rows[: number - 2])
@@ -74,7 +73,7 @@ def overrides(folder: Path, before: list[dict[str, str]], forms: Forms) -> list[
     path = folder / "field_policies.csv"
     if not path.is_file():
         return []
-    rows = _rows(path, f"policy/{path.name}", COLUMNS)
+    rows = csv_file.policy_rows(path, f"policy/{path.name}", COLUMNS)
     for number, row in enumerate(rows, start=2):
         where = f"policy/{path.name} line {number}"
         _refuse_unreadable(where, row, rows[: number - 2])
@@ -138,15 +137,3 @@ def _replaced(row: dict[str, str], before: list[dict[str, str]]) -> list[dict[st
     own = [other for other in same_field if row["source_format"] in (other["source_format"], "*")]
     fallback = [other for other in same_field if other["source_format"] == "*"]
     return own or fallback or [{**row, "action": "drop", "audience": AUDIENCES[0]}]
-
-
-def _rows(path: Path, name: str, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream)
-        rows = list(reader)
-    if tuple(reader.fieldnames or ()) != columns:
-        raise BadInput(f"{name} line 1: expected the columns {','.join(columns)}")
-    for number, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            raise BadInput(f"{name} line {number}: it has too few or too many fields")
-    return rows

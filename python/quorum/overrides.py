@@ -4,16 +4,18 @@
 Fields have a module of their own, ``quorum.field_policies``.
 """
 
-import csv
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from quorum import csv_file
 from quorum.budget import WINDOWS, Budget
 from quorum.errors import BadInput, Refused
 from quorum.policy import MAX_BUDGET, asked_number
+
+COLUMNS = ("population", "time_window", "rho")
 
 
 def release_overrides(folder: Path) -> dict[str, dict[str, Any]]:
@@ -33,10 +35,12 @@ def release_overrides(folder: Path) -> dict[str, dict[str, Any]]:
 
 def budget(population: str, folder: Path, shipped: Path) -> Budget:
     """Return a population's limits: the shipped ones, or lower ones of ``policy/budgets.csv``."""
-    populations = {row["population"] for row in _csv(shipped)}
-    limits = {row["time_window"]: Decimal(row["rho"]) for row in _csv(shipped) if row["population"] == population}
+    base = csv_file.policy_rows(shipped, f"seeds/policy/{shipped.name}", COLUMNS)
+    populations = {row["population"] for row in base}
+    limits = {row["time_window"]: Decimal(row["rho"]) for row in base if row["population"] == population}
     path = folder / "budgets.csv"
-    for number, row in enumerate(_csv(path) if path.is_file() else [], start=2):
+    own = csv_file.policy_rows(path, f"policy/{path.name}", COLUMNS) if path.is_file() else []
+    for number, row in enumerate(own, start=2):
         window = row["time_window"]
         if row["population"] not in populations:
             raise BadInput(f"policy/budgets.csv line {number}: unknown population")
@@ -52,11 +56,3 @@ def budget(population: str, folder: Path, shipped: Path) -> Budget:
         if window not in limits or limits[window] > most:
             raise Refused(f"the budget of {population} must name a {window}, of rho {most} at the most")
     return Budget(population, {window: limits[window] for window in WINDOWS if window in limits})
-
-
-def _csv(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    if any(None in row or None in row.values() for row in rows):
-        raise BadInput(f"policy/{path.name}: a row has too few or too many fields")
-    return rows

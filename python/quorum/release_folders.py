@@ -141,7 +141,8 @@ def verify_all(workspace: Workspace) -> int:
     known: dict[tuple[int, int], str] = {}
     found = _verify(workspace, here, known)
     for name in chain(workspace, here.name):
-        _verify(workspace, workspace.published / "releases" / name, known)
+        if name != here.name:
+            _verify(workspace, workspace.published / "releases" / name, known)
     return found
 
 

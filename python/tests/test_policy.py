@@ -193,6 +193,21 @@ class TestBudgets:
             self.read(tmp_path, f"product_users,{row}")
         assert one_line(error) == "policy/budgets.csv line 2: a budget may only be lower than the shipped one"
 
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            (b"population,time_window,rho\n\xff", " is no CSV in UTF-8"),
+            (b'population,time_window,rho\n"x"y,', " is no CSV in UTF-8"),
+            (b"who,time_window,rho\n", " line 1: expected the columns population,time_window,rho"),
+            (b"population,time_window,rho\n\nusers,week", " line 2: it has too few or too many fields"),
+        ],
+    )
+    def test_what_is_no_such_file_is_told(self, tmp_path: Path, content: bytes, said: str) -> None:
+        (tmp_path / "budgets.csv").write_bytes(content)
+        with pytest.raises(BadInput) as error:
+            budget("product_users", tmp_path, SHIPPED_BUDGETS)
+        assert one_line(error) == f"policy/budgets.csv{said}"
+
     @pytest.mark.parametrize("row", ["week,much", "week,0", "week,-0.01", "month,0.01", "week,NaN"])
     def test_a_budget_that_makes_no_sense_is_told(self, tmp_path: Path, row: str) -> None:
         with pytest.raises(BadInput) as error:
